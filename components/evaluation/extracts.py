@@ -26,7 +26,7 @@ from components.evaluation.prediction_runs import RunWriter, runs_folder
 from components.evaluation.predictions import Head, PredictionRow
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     Frame,
@@ -181,7 +181,7 @@ class ObservedExample:
     """
 
     features: Features
-    answers: Mapping[str, Answer]
+    answers: Mapping[str, AnswerRow]
     observations: Mapping[str, Observation]
     slices: Mapping[str, tuple[str, ...]]
     key: str
@@ -245,7 +245,7 @@ class ObservedExample:
 
 def observe(
     serialized: bytes,
-    answers: Mapping[str, Answer],
+    answers: Mapping[str, AnswerRow],
     reading: Reading,
     grouping: Grouping,
 ) -> ObservedExample:

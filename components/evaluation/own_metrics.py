@@ -10,7 +10,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics.metric_types import StandardMetricInputsPreprocessor
 
 from components.evaluation.own_metric_config import CustomMetric
-from components.evaluation.tasks.base import Answer, EvaluatedTask, Features, Frame
+from components.evaluation.tasks.base import AnswerRow, EvaluatedTask, Features, Frame
 from components.raster.errors import ConfigError
 from components.raster.messages import first_line
 
@@ -40,7 +40,7 @@ class OwnMetrics:
         ]
 
     def sums(
-        self, task: EvaluatedTask[Any], features: Features, answer: Answer, frame: Frame
+        self, task: EvaluatedTask[Any], features: Features, answer: AnswerRow, frame: Frame
     ) -> Sums:
         """Computes the sums of one example; zeros for an example without truth.
 

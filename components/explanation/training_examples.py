@@ -32,7 +32,7 @@ class Influence:
 
 
 @dataclass(frozen=True)
-class Behind:
+class AnswerInfluences:
     """The examples that moved the model most, for and against one answer; perhaps none."""
 
     answer: str
@@ -41,7 +41,7 @@ class Behind:
 
 
 @dataclass(frozen=True, eq=False)
-class Learnt:
+class LearntExamples:
     """The training examples of a model, as its last layer sees them."""
 
     files: tuple[str, ...]
@@ -50,7 +50,7 @@ class Learnt:
     layer: LastLayer
 
 
-def learnt_examples(model: ExplainedModel, pattern: str) -> Learnt:
+def learnt_examples(model: ExplainedModel, pattern: str) -> LearntExamples:
     """Embeds the training examples of a model.
 
     Memory grows with their number times the length of the embedding.
@@ -82,12 +82,12 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> Learnt:
     layer = LastLayer(
         np.concatenate([it.embedding for it in layers]), np.concatenate([it.error for it in layers])
     )
-    return Learnt(tuple(files), tuple(keys), tuple(labels), layer)
+    return LearntExamples(tuple(files), tuple(keys), tuple(labels), layer)
 
 
 def behind_answers(
-    model: ExplainedModel, learnt: Learnt, images: Sequence[bytes], count: int
-) -> list[Behind]:
+    model: ExplainedModel, learnt: LearntExamples, images: Sequence[bytes], count: int
+) -> list[AnswerInfluences]:
     """Returns the training examples that moved a model towards its answers, and those against.
 
     Args:
@@ -114,7 +114,7 @@ def behind_answers(
         )
 
     return [
-        Behind(
+        AnswerInfluences(
             model.contract.classes[int(probabilities[column].argmax())],
             examples(order[:count, column], column, 1),
             examples(order[::-1][:count, column], column, -1),

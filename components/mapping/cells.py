@@ -13,7 +13,7 @@ from affine import Affine
 from components.mapping.class_table import ClassTable, counts_of
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.product import COG, Masked, Output
 from components.mapping.rasters import RasterSpec, Scratch
@@ -81,7 +81,7 @@ class CellMap:
     def begin(self, columns: Columns, band: int) -> None:
         """Needs nothing: cells do not share pixels."""
 
-    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+    def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
         """Sets the cells of tiles; those of masked ones stay unknown."""
         found = answer[PROBABILITIES_OUTPUT if self._contract.classes else VALUE_OUTPUT]
         windows = [tile.key.window for tile in tiles]

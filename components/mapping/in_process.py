@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.raster.errors import DataError
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.valid_mask import Pixels
@@ -46,7 +46,7 @@ class InProcessModel:
                 f"{PIXELS_SIGNATURE}, which maps need. Train and push it anew."
             )
 
-    def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
+    def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         """Returns the answer for each tile; see `TileModel`."""
         pixels = _batch(tiles, self.contract.image.pixel_type)
         try:

@@ -16,7 +16,7 @@ from serving.contract.contract import Contract
 #: Arrays of N rows by the names of `serving.contract.names`. Segmentation answers with
 #: `class_probabilities` (N, K, H, W), in the shape of the model's input. Models that tell unknown
 #: imagery add `unknown_percentile` (N,).
-Answer: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
+TileAnswers: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
 
 class TileModel(Protocol):
@@ -38,7 +38,7 @@ class TileModel(Protocol):
     item: str | None
     requests: int
 
-    def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
+    def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         """Returns the answer for each tile.
 
         Raises:
@@ -55,13 +55,13 @@ def batched(tiles: Iterable[Tile], size: int) -> Iterator[tuple[Tile, ...]]:
 
 def answers(
     batches: Iterable[Sequence[Tile]], model: TileModel, view: View
-) -> Iterator[tuple[Sequence[Tile], Answer]]:
+) -> Iterator[tuple[Sequence[Tile], TileAnswers]]:
     """Yields batches with their answers, in order; reading and asking overlap.
 
     At most `model.requests` batches are under way, and one more is read ahead.
     """
     with ThreadPoolExecutor(model.requests, thread_name_prefix="ask") as pool:
-        under_way: deque[tuple[Sequence[Tile], Future[Answer]]] = deque()
+        under_way: deque[tuple[Sequence[Tile], Future[TileAnswers]]] = deque()
         try:
             for batch in batches:
                 under_way.append((batch, pool.submit(model.answer, batch, view)))

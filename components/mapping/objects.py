@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.merging import DetectedObjects, Edges, merge
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.mapping.product import Masked, Output
 from components.mapping.unknown import (
     MASKED_ENTRY,
@@ -62,7 +62,7 @@ class ObjectMap:
     def begin(self, columns: Columns, band: int) -> None:
         """Needs nothing: objects are merged at the end."""
 
-    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+    def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
         """Takes the objects that reach the least score and have a valid pixel, but those of masked
         tiles."""
         masked = self._masked(tiles, answer)
@@ -82,7 +82,7 @@ class ObjectMap:
             windows = np.tile(np.array(corner, np.float64), (len(boxes), 1))
             self._found.append(DetectedObjects(boxes, labels[kept], scores[kept], windows).at(real))
 
-    def _masked(self, tiles: Sequence[Tile], answer: Answer) -> Mask:
+    def _masked(self, tiles: Sequence[Tile], answer: TileAnswers) -> Mask:
         """Notes the percentiles of tiles, and returns which are masked, (N,)."""
         known = np.ones(len(tiles), np.bool_)
         if not self._masks:

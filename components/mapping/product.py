@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from components.mapping.layout import Columns
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.raster.pictures.sheet import Entry
 from components.raster.pictures.stretch import Picture
 from components.raster.tiles.key import TileKey
@@ -71,7 +71,7 @@ class Product(Protocol):
     def begin(self, columns: Columns, band: int) -> None:
         """Begins some columns of the layout, or continues them at a band."""
 
-    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+    def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
         """Adds the answers for tiles that have valid pixels."""
 
     def lose(self, key: TileKey) -> None:

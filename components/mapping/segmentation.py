@@ -10,7 +10,7 @@ import numpy.typing as npt
 from components.mapping.class_table import ClassTable, counts_of
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
@@ -98,7 +98,7 @@ class ClassMap:
             self._mosaic.restore(self._carry)
         self._carry = None
 
-    def add(self, tiles: Sequence[Tile], answer: Answer) -> None:
+    def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
         """Adds the class probabilities of tiles, and their percentiles of unknown imagery."""
         percentiles = percentiles_of(answer) if self._masks else None
         for number, found in enumerate(answer[CLASS_PROBABILITIES_OUTPUT]):

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pydantic import ValidationError
 
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.raster.errors import DataError
 from components.raster.payload import encode_payload
 from components.raster.tiles.tile import Tile
@@ -75,7 +75,7 @@ class ServedModel:
     def __exit__(self, *exception: object) -> None:
         self._client.close()
 
-    def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
+    def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         """Returns the answer for each tile; see `TileModel`.
 
         Servers bound a request's size, so that large tiles go in several requests.
@@ -84,7 +84,7 @@ class ServedModel:
         parts = [self._ask(tiles[n : n + count], view) for n in range(0, len(tiles), count)]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _ask(self, tiles: Sequence[Tile], view: View) -> Answer:
+    def _ask(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         planes = self.contract.form == "pixels"
         images = string_array([_encoded(tile, view, self.contract) for tile in tiles])
         try:

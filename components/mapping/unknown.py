@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.mapping.config import MapConfig
-from components.mapping.models import Answer
+from components.mapping.models import TileAnswers
 from components.mapping.product import COG, Masked, Output
 from components.mapping.rasters import RasterSpec, spec_of_steps
 from components.raster.errors import ConfigError, DataError
@@ -45,7 +45,7 @@ def check_tells_unknown(contract: Contract, config: MapConfig) -> None:
         )
 
 
-def percentiles_of(answer: Answer) -> Percentiles:
+def percentiles_of(answer: TileAnswers) -> Percentiles:
     """Returns the percentile of each tile of an answer, (N,).
 
     Raises:

@@ -19,7 +19,7 @@ from pipelines.cli.quiet import without_native_output
 if TYPE_CHECKING:
     from components.explanation.heat_maps import HeatMaps
     from components.explanation.model import ExplainedModel
-    from components.explanation.training_examples import Behind, Influence, Learnt
+    from components.explanation.training_examples import AnswerInfluences, Influence, LearntExamples
     from components.raster.pictures.stretch import Picture
     from pipelines.config.tree import PipelineConfig
     from serving.client.raster_reading import RasterReading
@@ -30,7 +30,7 @@ _METHODS = (_GRADIENTS, "xrai", "occlusion", "lime", "shap", _TRACIN)
 _CARDS = 8
 
 #: An image that was explained or refused: what to print, and what JSON says.
-Entry = tuple[str, dict[str, object]]
+ExplainedLine = tuple[str, dict[str, object]]
 
 
 @click.command()
@@ -134,7 +134,7 @@ def _from_server(
     target: str,
     place_of: Callable[[Path], Path],
     any_size: bool,
-) -> Iterator[Entry]:
+) -> Iterator[ExplainedLine]:
     from components.explanation.heat_maps import HeatMaps
     from components.explanation.image import shown
     from components.raster.errors import SkymillError
@@ -176,7 +176,7 @@ def _from_model(
     any_size: bool,
     method: str,
     pattern: str,
-) -> Iterator[Entry]:
+) -> Iterator[ExplainedLine]:
     from components.explanation.heat_maps import METHODS
     from components.explanation.image import shown
     from components.explanation.training_examples import learnt_examples
@@ -202,7 +202,7 @@ def _from_model(
         yield _entry(path, found, picture, place_of(path))
 
 
-def _entry(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> Entry:
+def _entry(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> ExplainedLine:
     """Writes the heat maps of one image over its picture."""
     from components.raster.pictures.heat import heat_sheet
 
@@ -224,8 +224,8 @@ def _entry(path: Path, found: "HeatMaps", picture: "Picture", place: Path) -> En
 
 
 def _examples_entry(
-    path: Path, model: "ExplainedModel", image: bytes, learnt: "Learnt", place: Path
-) -> Entry:
+    path: Path, model: "ExplainedModel", image: bytes, learnt: "LearntExamples", place: Path
+) -> ExplainedLine:
     """Writes the sheet of the training examples behind one answer."""
     from components.explanation.image import shown
     from components.explanation.training_examples import behind_answers
@@ -256,14 +256,14 @@ def _examples_entry(
     return f"{path}  {behind.answer}  by {nearest}  {file}", tree
 
 
-def _listed(behind: "Behind") -> dict[str, object]:
+def _listed(behind: "AnswerInfluences") -> dict[str, object]:
     def plain(examples: tuple["Influence", ...]) -> list[Mapping[str, object]]:
         return [{"key": it.key, "label": it.label, "influence": it.value} for it in examples]
 
     return {"proponents": plain(behind.proponents), "opponents": plain(behind.opponents)}
 
 
-def _refused(path: Path, error: Exception) -> Entry:
+def _refused(path: Path, error: Exception) -> ExplainedLine:
     return f"{path}  refused: {error}", {"path": str(path), "error": str(error)}
 
 

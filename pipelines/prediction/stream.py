@@ -56,7 +56,7 @@ class StreamJob:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenWindow:
     """A window's files: how many answers and dead letters, by which version."""
 
     name: str
@@ -94,7 +94,7 @@ class StreamAnswerer:
         self._tables: list[pa.Table] = []
         self._rejects: list[Reject] = []
 
-    def add(self, uri: str, now: float) -> list[Written]:
+    def add(self, uri: str, now: float) -> list[WrittenWindow]:
         """Takes an image that has arrived."""
         # An address that comes from outside must not lead out of the source.
         if self._config.stream.has_broker and not _lies_in(self._config.source.uri, uri):
@@ -102,27 +102,27 @@ class StreamAnswerer:
             return self._refuse(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail), now)
         return self._wait(Record(uri, uri), now)
 
-    def add_message(self, message: ImageMessage, now: float) -> list[Written]:
+    def add_message(self, message: ImageMessage, now: float) -> list[WrittenWindow]:
         """Takes an image that a message has brought."""
         if message.image is None:
             return self._refuse(Reject(message.key, "", Reason.BAD_ROW, message.fault), now)
         return self._wait(self._spool.put(message.key, message.image), now)
 
-    def _wait(self, record: Record, now: float) -> list[Written]:
+    def _wait(self, record: Record, now: float) -> list[WrittenWindow]:
         if not self._waiting:
             self._oldest = now
         # Those of rasters must have a split, as a listing gives one; nothing is learnt of it.
         self._waiting.append(record._replace(split="test"))
         return self.tick(now)
 
-    def _refuse(self, reject: Reject, now: float) -> list[Written]:
+    def _refuse(self, reject: Reject, now: float) -> list[WrittenWindow]:
         """Adds a dead letter for an image that is not predicted."""
         if not self._tables_or_rejects():
             self._window = int(now // self._job.window_s)
         self._rejects.append(reject)
         return self.tick(now)
 
-    def tick(self, now: float) -> list[Written]:
+    def tick(self, now: float) -> list[WrittenWindow]:
         """Does what is due: a batch that is full or has waited, a window that is over."""
         done = []
         if self._tables_or_rejects() and int(now // self._job.window_s) != self._window:
@@ -132,12 +132,12 @@ class StreamAnswerer:
             done += self._answer(now)
         return done
 
-    def close(self, now: float) -> list[Written]:
+    def close(self, now: float) -> list[WrittenWindow]:
         """Answers what waits, and writes the window that is not over."""
         done = self._answer(now) if self._waiting else []
         return done + (self._write() if self._tables_or_rejects() else [])
 
-    def _answer(self, now: float) -> list[Written]:
+    def _answer(self, now: float) -> list[WrittenWindow]:
         done = []
         if now - self._looked >= self._job.refresh_s and self._is_renewed(now):
             done += self._write() if self._tables_or_rejects() else []
@@ -179,7 +179,7 @@ class StreamAnswerer:
     def _tables_or_rejects(self) -> bool:
         return bool(self._tables or self._rejects)
 
-    def _write(self) -> list[Written]:
+    def _write(self) -> list[WrittenWindow]:
         """Writes the answers and dead letters so far; each file appears when it is complete."""
         begin = time.gmtime(self._window * self._job.window_s)
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', begin)}-{uuid.uuid4().hex[:8]}"
@@ -192,7 +192,7 @@ class StreamAnswerer:
         if self._rejects:
             data = reject_lines(self._rejects)
             _publish(output, f"rejects-{name}.jsonl", partial(storage.write, data=data))
-        written = Written(name, rows, len(self._rejects), self._ref.version)
+        written = WrittenWindow(name, rows, len(self._rejects), self._ref.version)
         self._tables, self._rejects = [], []
         return [written]
 

@@ -24,7 +24,7 @@ from pipelines.prediction.stream import (
     FolderWatch,
     StreamAnswerer,
     StreamJob,
-    Written,
+    WrittenWindow,
     answered_in,
     refused_in,
 )
@@ -98,7 +98,7 @@ class AnswerImages(beam.DoFn):
         model: ExampleModel = self._shared.acquire(partial(ExampleModel.load, ref), ref.identity)
         return model
 
-    def process(self, arrival: ImageMessage | str) -> Iterator[Written]:
+    def process(self, arrival: ImageMessage | str) -> Iterator[WrittenWindow]:
         now = time.time()
         if isinstance(arrival, ImageMessage):
             yield from self._answerer.add_message(arrival, now)

@@ -30,7 +30,7 @@ class Sighting(Frozen):
     since: float
 
 
-class Known(Frozen):
+class KnownFingerprint(Frozen):
     """The fingerprint of a source that had settled while it looked like `token`."""
 
     token: str
@@ -90,7 +90,7 @@ class WatchState(Frozen):
     format: int = FORMAT
     name: str = ""
     sighting: Sighting | None = None
-    known: Known | None = None
+    known: KnownFingerprint | None = None
     active: Active | None = None
     done: tuple[Done, ...] = Field(default=(), max_length=MOST_DONE)
 

@@ -7,7 +7,15 @@ A store applies each of them atomically, so the slower of two watchers finds it 
 
 from dataclasses import dataclass
 
-from pipelines.watch.state import MOST_DONE, Active, Done, Known, Lease, Sighting, WatchState
+from pipelines.watch.state import (
+    MOST_DONE,
+    Active,
+    Done,
+    KnownFingerprint,
+    Lease,
+    Sighting,
+    WatchState,
+)
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,7 @@ def settled(state: WatchState, token: str, fingerprint: str) -> WatchState:
     """Records the source's fingerprint, computed while its token was `token`."""
     if state.sighting is None or state.sighting.token != token:
         return state  # another look has found a change
-    found: dict[str, object] = {"known": Known(token=token, fingerprint=fingerprint)}
+    found: dict[str, object] = {"known": KnownFingerprint(token=token, fingerprint=fingerprint)}
     active = state.active
     if active and active.run_id and active.fingerprint != fingerprint:
         found["active"] = active.model_copy(update={"moved": True})

@@ -27,7 +27,7 @@ _SEPARATOR = "; "
 #: Values of an example's features, by name; without those that it lacks.
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
 #: One example's row of each of the model's outputs.
-Answer: TypeAlias = Mapping[str, npt.NDArray[Any]]
+AnswerRow: TypeAlias = Mapping[str, npt.NDArray[Any]]
 #: Contribution of one example to a tally, as the labels and predictions of a TFMA extract.
 Observation: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -146,7 +146,7 @@ class EvaluatedTask(ABC, Generic[T]):
     answer_noun: ClassVar[str] = "probability"
 
     @abstractmethod
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns the contribution of one example and a model's answer to a tally."""
 
     @abstractmethod
@@ -157,7 +157,7 @@ class EvaluatedTask(ABC, Generic[T]):
         """
 
     @abstractmethod
-    def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[Any, Any] | None:
+    def pair(self, features: Features, answer: AnswerRow, frame: Frame) -> tuple[Any, Any] | None:
         """Returns truth and prediction of one example for metrics of the user's own.
 
         Classes are places in the space. None for an example without truth.

@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -169,7 +169,7 @@ class Detection(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("mean_average_precision_50", 0.1)
     answer_noun = "box or score"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns (not all finite, object count of each class), and the rows of detections."""
         found = answer[BOX_LABELS_OUTPUT] >= 0
         edges, scores = answer[BOXES_OUTPUT][found], answer[BOX_SCORES_OUTPUT][found]
@@ -206,7 +206,7 @@ class Detection(EvaluatedTask[Tally]):
         )
 
     def pair(
-        self, features: Features, answer: Answer, frame: Frame
+        self, features: Features, answer: AnswerRow, frame: Frame
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Returns the boxes [M, 4] and their places [M]; and the found ones, with scores [M]."""
         if OBJECT_LABEL_TEXT not in features:

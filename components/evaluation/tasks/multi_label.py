@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -169,7 +169,7 @@ class MultiLabel(EvaluatedTask[Tally]):
     }
     first_threshold = FirstThreshold("micro_f1", 0.3)
 
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns the example's classes in the space [K], and probabilities and findings [2, K]."""
         predictions = np.zeros((2, len(frame.space)))
         predictions[0, frame.of_model] = answer[PROBABILITIES_OUTPUT]
@@ -204,7 +204,7 @@ class MultiLabel(EvaluatedTask[Tally]):
         return replace(answer, score=both / either if either else 1.0, loss=float(loss))
 
     def pair(
-        self, features: Features, answer: Answer, frame: Frame
+        self, features: Features, answer: AnswerRow, frame: Frame
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Returns the presence of each class, bool [K], and their probabilities [K]."""
         true, (probabilities, _) = self.observe(features, answer, frame)

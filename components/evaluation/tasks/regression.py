@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -108,7 +108,7 @@ class Regression(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("r2", 0.0, "better than always the mean")
     answer_noun = "value"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns the truth, or nothing; and the value."""
         truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
         return truth, np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
@@ -123,7 +123,9 @@ class Regression(EvaluatedTask[Tally]):
             loss=None if known is None or not math.isfinite(value) else abs(float(value) - known),
         )
 
-    def pair(self, features: Features, answer: Answer, frame: Frame) -> tuple[float, float] | None:
+    def pair(
+        self, features: Features, answer: AnswerRow, frame: Frame
+    ) -> tuple[float, float] | None:
         """Returns the true number and the model's."""
         truth, (value,) = self.observe(features, answer, frame)
         return (float(truth[0]), float(value)) if truth.size else None

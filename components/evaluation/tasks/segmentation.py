@@ -25,7 +25,7 @@ from PIL import Image
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -211,7 +211,7 @@ class Segmentation(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("mean_iou", 0.2)
     answer_noun = "confidence"
 
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns nothing as labels, and one image's counts."""
         raster = answer[CLASS_RASTER_OUTPUT]
         if raster.shape != frame.image.shape[:2]:
@@ -241,7 +241,7 @@ class Segmentation(EvaluatedTask[Tally]):
         )
 
     def pair(
-        self, features: Features, answer: Answer, frame: Frame
+        self, features: Features, answer: AnswerRow, frame: Frame
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]] | None:
         """Returns the true and the predicted place of each pixel, [H, W]; -1 for none."""
         if MASK_ENCODED not in features:

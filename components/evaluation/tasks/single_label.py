@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
-    Answer,
+    AnswerRow,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -162,7 +162,7 @@ class SingleLabel(EvaluatedTask[Tally]):
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
     first_threshold = FirstThreshold("accuracy")
 
-    def observe(self, features: Features, answer: Answer, frame: Frame) -> Observation:
+    def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns the label's place in the space, and the probabilities of the space.
 
         An example without a label has the unknown one; a class that the model does not know has
@@ -191,7 +191,7 @@ class SingleLabel(EvaluatedTask[Tally]):
         )
 
     def pair(
-        self, features: Features, answer: Answer, frame: Frame
+        self, features: Features, answer: AnswerRow, frame: Frame
     ) -> tuple[int, npt.NDArray[Any]]:
         """Returns the label's place, and the probabilities of the space, float32 [K]."""
         (label,), probabilities = self.observe(features, answer, frame)

@@ -4,13 +4,11 @@ A server reports a run's nodes as its engine made them: steps mixed with drivers
 attempts, whose names depend on the release and its settings. Only the package defines the steps.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
+from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, NodeSignature
-
-Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from pipelines.kubeflow.client.records import (
     FAILED,
     SKIPPED,
     SUCCEEDED,
-    Json,
     StepRecord,
     message_of,
     plain_state,
 )
+from pipelines.kubeflow.contract.package_format import Json
 
 
 class EngineNodes:

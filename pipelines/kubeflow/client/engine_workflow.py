@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipelines.kubeflow.client.records import Json
+from pipelines.kubeflow.contract.package_format import Json
 
 #: The node of a step's own container, which a cached step skips, by the backend's compiler.
 _EXECUTOR = "executor"

@@ -4,14 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipelines.kubeflow.client.definition import Definition
-from pipelines.kubeflow.client.records import (
-    FAILED,
-    SUCCEEDED,
-    Json,
-    StepRecord,
-    message_of,
-    plain_state,
-)
+from pipelines.kubeflow.client.records import FAILED, SUCCEEDED, StepRecord, message_of, plain_state
+from pipelines.kubeflow.contract.package_format import Json
 
 #: The end of the launcher's message for every step that failed by itself; its log has the reason.
 _NO_REASON = "exit status 1"

@@ -5,11 +5,8 @@ ones have no ML Metadata (kubeflow/pipelines#13986): the API itself returns task
 artifacts. The answer for a run shows which form its server has.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
-
-Json = Mapping[str, Any]
 
 PENDING, SUCCEEDED, FAILED, CANCELED = "PENDING", "SUCCEEDED", "FAILED", "CANCELED"
 SKIPPED = "SKIPPED"

@@ -9,11 +9,11 @@ from pipelines.kubeflow.client.records import (
     ENDED,
     FAILED,
     SUCCEEDED,
-    Json,
     StepRecord,
     message_of,
     plain_state,
 )
+from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.reason import last_reason
 
 #: Start of the last log line of a gate that blocked its run.

@@ -17,10 +17,11 @@ from pipelines.kubeflow.client.engine_nodes import EngineNodes
 from pipelines.kubeflow.client.engine_workflow import EngineWorkflow, workflow_of
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
-from pipelines.kubeflow.client.records import FAILED, BackendRecord, Json
+from pipelines.kubeflow.client.records import FAILED, BackendRecord
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
+from pipelines.kubeflow.contract.package_format import Json
 
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 

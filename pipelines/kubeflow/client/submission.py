@@ -14,14 +14,13 @@ from typing import Any
 import yaml
 
 from components.raster.errors import ConfigError
+from pipelines.kubeflow.contract.package_format import SCHEMA_VERSION, Json
 
-Json = dict[str, Any]
 Value = str | int | float | bool
 
 #: The account of `k8s/pipeline`, which may do what a step needs and nothing else.
 SERVICE_ACCOUNT = "skymill-steps"
 
-_SCHEMA_VERSION = "2.1.0"
 _KINDS: Mapping[str, type] = {
     "STRING": str,
     "NUMBER_INTEGER": int,
@@ -113,8 +112,8 @@ def _check_spec(spec: Json, source: str) -> None:
     if spec.get("apiVersion", "").startswith("argoproj.io"):
         raise ConfigError(f"{source}: is a workflow of Argo and no pipeline of Kubeflow 2.x")
     version = spec.get("schemaVersion")
-    if version != _SCHEMA_VERSION:
-        raise ConfigError(f"{source}: Kubeflow takes schema {_SCHEMA_VERSION}, not {version}")
+    if version != SCHEMA_VERSION:
+        raise ConfigError(f"{source}: Kubeflow takes schema {SCHEMA_VERSION}, not {version}")
     if not spec.get("pipelineInfo", {}).get("name") or "root" not in spec:
         raise ConfigError(f"{source}: has no name or no root: it is not a pipeline")
     for label, executor in spec.get("deploymentSpec", {}).get("executors", {}).items():

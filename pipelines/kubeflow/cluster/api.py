@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.raster.errors import ConfigError, SkymillError
-
-Json = dict[str, Any]
+from pipelines.kubeflow.contract.package_format import Json
 
 _NOT_FOUND = 404
 _TIMEOUT_S = (10, 60)

@@ -7,12 +7,10 @@ TensorFlow cannot replace a single worker; the new pods resume from the last che
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pipelines.config.kubeflow import StepConfig
+from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.workers import WorkerPods
-
-Json = dict[str, Any]
 
 API = "jobset.x-k8s.io/v1alpha2"
 RESOURCE = "jobsets"

@@ -10,14 +10,12 @@ from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import Retries
 from pipelines.kubeflow.compile.containers import StepFolders, executor_class, node_container
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
+from pipelines.kubeflow.contract.package_format import SCHEMA_VERSION, Json
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.prepared import PREPARED, STOP
 from pipelines.kubeflow.contract.signature import RUN_ID, STOP_EXECUTOR, NodeSignature, NodeTypes
 from pipelines.kubeflow.contract.views import views_of
 
-Json = dict[str, Any]
-
-SCHEMA_VERSION = "2.1.0"
 #: The backend's placeholder for the run's id, as the value of a task's parameter.
 _RUN = "{{$.pipeline_job_uuid}}"
 _TFX_RUN_PARAMETER = "pipeline-run-id"

@@ -4,7 +4,6 @@ import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import yaml
 
@@ -25,13 +24,12 @@ from pipelines.kubeflow.compile.tpu import with_tpu
 from pipelines.kubeflow.compile.vertex import refuse_kubernetes_only, require_vertex_names
 from pipelines.kubeflow.contract.mounts import is_mounted, require_mounts
 from pipelines.kubeflow.contract.names import component_name, executor_label, kebab
+from pipelines.kubeflow.contract.package_format import SCHEMA_VERSION, Json
 from pipelines.kubeflow.contract.parameters import RunParameter, run_parameters
 from pipelines.kubeflow.contract.prepared import CONFIG, FAILURE, PREDICT, STOP, prepared
 from pipelines.kubeflow.contract.prepared import NODE as PREPARE
 from pipelines.kubeflow.contract.strict import strict_job, strict_platform, strict_spec
 from pipelines.kubeflow.contract.workers import coordinator
-
-Json = dict[str, Any]
 
 #: Nodes that read external state, so that their cached outputs may be outdated.
 _NEVER_CACHED = (PREPARE, STOP, "Baseline", "Push", PREDICT)
@@ -249,7 +247,7 @@ def _spec(
     root = config.kubeflow.pipeline_root
     return {
         "pipelineInfo": {"name": kebab(name_of(config, kind))},
-        "schemaVersion": lowering.SCHEMA_VERSION,
+        "schemaVersion": SCHEMA_VERSION,
         "sdkVersion": tfx["sdkVersion"],
         "components": components,
         "deploymentSpec": {"executors": executors},

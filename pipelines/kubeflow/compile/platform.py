@@ -3,11 +3,8 @@
 Uses only fields that backends since 2.5 know, and plain names of secrets and claims.
 """
 
-from typing import Any
-
 from pipelines.config.kubeflow import KubeflowConfig, StepConfig
-
-Json = dict[str, Any]
+from pipelines.kubeflow.contract.package_format import Json
 
 #: The name of the volume at /dev/shm.
 SHARED_MEMORY = "shared-memory"

@@ -9,8 +9,7 @@ from typing import Any
 
 from components.raster.errors import ConfigError
 from pipelines.config.kubeflow import StepConfig
-
-Json = dict[str, Any]
+from pipelines.kubeflow.contract.package_format import Json
 
 #: A job's id, which is the pipeline's name and the time in 14 digits.
 _JOB_ID = re.compile(r"[a-z][-a-z0-9]{0,127}")

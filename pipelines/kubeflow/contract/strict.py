@@ -6,7 +6,7 @@ from google.protobuf import json_format
 from kfp.kubernetes import kubernetes_executor_config_pb2
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-Json = dict[str, Any]
+from pipelines.kubeflow.contract.package_format import Json
 
 
 def strict_spec(spec: Json) -> Json:

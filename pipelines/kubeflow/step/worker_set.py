@@ -19,9 +19,8 @@ from pipelines.kubeflow.cluster.jobset import (
     RUN_LABEL,
     SET_LABEL,
 )
+from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.reason import last_reason
-
-Json = dict[str, Any]
 
 POLL_S = 5.0
 #: Seconds that the API server may be unreachable before the step gives up.
