@@ -19,7 +19,7 @@ from components.ingest.records.summary import IngestSummary, rejects_report, tot
 from components.ingest.shard import ShardPaths
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
-from components.ingest.transforms import IngestShards
+from components.ingest.transforms import IngestShards, import_libraries_early
 from components.node.executor import Artifacts, BeamNodeExecutor
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
@@ -78,11 +78,13 @@ def run_ingest(
         source.require(started_for)
     listing = list_source(config, source.found)
     shards = layout.shard_count(listing.images, config.shards)
+    pipeline = make_pipeline()
+    import_libraries_early(pipeline, config, shards)
     lines = family_of(config.source).lines(listing, shards)
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
     paths = ShardPaths(examples_uri, rejects_uri, partial, len(lines))
     blocks = _prepare(lines, paths)
-    with make_pipeline() as pipeline:
+    with pipeline:
         _ = (
             pipeline
             | beam.Create(blocks)

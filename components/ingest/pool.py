@@ -5,12 +5,13 @@ their first element; these import what turns images into examples, and nothing e
 """
 
 import multiprocessing
+import multiprocessing.forkserver as forkserver
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing.context import BaseContext
+from multiprocessing.context import BaseContext, ForkServerContext
 from typing import Any, Protocol, TypeVar
 
 from components.ingest.files.layout import ShardRange
@@ -19,6 +20,12 @@ Written = TypeVar("Written")
 Written_co = TypeVar("Written_co", covariant=True)
 
 _SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes to start
+
+
+def process_count(wanted: int, shards: int) -> int:
+    """Returns how many processes share `shards`, of as many as are `wanted`; 0 is as many as are
+    of use."""
+    return min(wanted or worthwhile(shards), shards)
 
 
 def worthwhile(shards: int) -> int:
@@ -30,6 +37,12 @@ class Writer(Protocol[Written_co]):
     """Turns a block into files."""
 
     def write(self, block: ShardRange) -> Written_co: ...
+
+
+def import_early(libraries: Sequence[str]) -> None:
+    """Begins to import what the processes of `in_processes` need, and returns at once."""
+    if isinstance(_context(libraries), ForkServerContext):
+        forkserver.ensure_running()
 
 
 def in_processes(

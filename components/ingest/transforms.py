@@ -20,7 +20,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.layout import ShardRange
-from components.ingest.pool import in_processes, worthwhile
+from components.ingest.pool import import_early, in_processes, process_count
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary, total
@@ -38,6 +38,20 @@ class IngestOptions(PipelineOptions):
     @classmethod
     def _add_argparse_args(cls, parser: ArgumentParser) -> None:
         parser.add_argument("--ingest_processes", type=int, default=1)
+
+
+def import_libraries_early(pipeline: beam.Pipeline, config: IngestConfig, shards: int) -> None:
+    """Begins the imports of the processes that `IngestShards` will start, if it will start any.
+
+    They take as long as the writing of some shards, and meanwhile the pipeline is made.
+    """
+    wanted = pipeline.options.view_as(IngestOptions).ingest_processes
+    if process_count(wanted, shards) > 1:
+        import_early(_libraries_of(config))
+
+
+def _libraries_of(config: IngestConfig) -> tuple[str, ...]:
+    return ShardWriter.__module__, type(family_of(config.source)).__module__, "cv2"
 
 
 class WriteShards(beam.DoFn):
@@ -64,10 +78,11 @@ class WriteShards(beam.DoFn):
             self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
+        processes = process_count(self._processes, len(self._waiting))
         if processes > 1:
             arguments = (self._config_json, self._classes, self._paths)
-            shards = in_processes(ShardWriter, arguments, self._waiting, processes)
+            libraries = _libraries_of(IngestConfig.model_validate_json(self._config_json))
+            shards = in_processes(ShardWriter, arguments, self._waiting, processes, libraries)
         else:
             shards = map(self._writer.write, self._waiting)
         for written in shards:

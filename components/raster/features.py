@@ -7,7 +7,6 @@ machine or the band of rows.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,13 +14,14 @@ import numpy.typing as npt
 
 from components.raster.opencv import opencv
 
+Pixels = npt.NDArray[np.uint8]
+
 _BAND_ROWS = 256  # rows taken at a time, so that a large image needs little memory
 #: Luma weights of ITU-R BT.601-7, 2.5.1, in thousandths: luma stays an integer below 2**24.
 _LUMA = np.array([[299, 587, 114]], np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class ImageFeatures:
+class ImageFeatures(NamedTuple):
     """Pixel statistics of one RGB image, on its own size and the scale 0 to 255."""
 
     mean: tuple[float, float, float]
@@ -30,7 +30,7 @@ class ImageFeatures:
     sharpness: float
 
 
-def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
+def image_features(image: Pixels) -> ImageFeatures:
     """Computes mean and deviation by band, brightness and sharpness of uint8 [h, w, 3].
 
     Brightness is the mean luma (BT.601). Sharpness is the population standard deviation of the
@@ -44,27 +44,22 @@ def image_features(image: npt.NDArray[np.uint8]) -> ImageFeatures:
     """
     cv2 = opencv()
     pixels, edges = [], []
-    for start, stop, own in _bands_of_rows(image.shape[0]):
-        rows = image[start:stop]
-        pixels.append(_sums(rows[own]))
-        if min(rows.shape[:2]) > 2:
+    for rows, own in _bands_of_rows(image):
+        pixels.append(_sums(rows if own is None else rows[own]))
+        if rows.shape[0] > 2 and rows.shape[1] > 2:
             luma = cv2.transform(rows.astype(np.float32), _LUMA)
             edges.append(_sums(cv2.Laplacian(luma, cv2.CV_32F, ksize=1)[1:-1, 1:-1]))
-    (red, green, blue), (of_red, of_green, of_blue) = _moments(pixels)
+    (red, of_red), (green, of_green), (blue, of_blue) = _moments(pixels)
     return ImageFeatures(
         mean=(red, green, blue),
         stddev=(of_red, of_green, of_blue),
         brightness=(299 * red + 587 * green + 114 * blue) / 1000,
-        sharpness=_moments(edges)[1][0] / 1000 if edges else 0.0,
+        sharpness=_moments(edges)[0][1] / 1000 if edges else 0.0,
     )
 
 
-class _Sums(NamedTuple):
-    """Number of pixels, and by channel the sum of their whole numbers and of the squares."""
-
-    pixels: int
-    sums: Sequence[int]
-    squares: Sequence[int]
+#: Number of pixels, and by channel the sum of their whole numbers and of the squares.
+_Sums = tuple[int, Sequence[tuple[int, int]]]
 
 
 def _sums(values: npt.NDArray[Any]) -> _Sums:
@@ -74,36 +69,38 @@ def _sums(values: npt.NDArray[Any]) -> _Sums:
     """
     pixels = values.shape[0] * values.shape[1]
     means, deviations = opencv().meanStdDev(values)
-    sums, squares = [], []
-    for (mean,), (deviation,) in zip(means.tolist(), deviations.tolist(), strict=True):
-        sums.append(round(mean * pixels))
-        squares.append(round((deviation * deviation + mean * mean) * pixels))
-    return _Sums(pixels, sums, squares)
-
-
-def _moments(parts: Sequence[_Sums]) -> tuple[list[float], list[float]]:
-    """Returns means and population standard deviations, by channel, of all parts together."""
-    count, sums, squares = parts[0] if len(parts) == 1 else _added(parts)
-    means = [channel / count for channel in sums]
-    variances = [
-        channel / count - mean * mean for channel, mean in zip(squares, means, strict=True)
+    return pixels, [
+        (round(mean * pixels), round((deviation * deviation + mean * mean) * pixels))
+        for (mean,), (deviation,) in zip(means.tolist(), deviations.tolist(), strict=True)
     ]
-    return means, [math.sqrt(max(variance, 0.0)) for variance in variances]
+
+
+def _moments(parts: Sequence[_Sums]) -> list[tuple[float, float]]:
+    """Returns mean and population standard deviation, by channel, of all parts together."""
+    count, channels = parts[0] if len(parts) == 1 else _added(parts)
+    moments = []
+    for total, squares in channels:
+        mean = total / count
+        moments.append((mean, math.sqrt(max(squares / count - mean * mean, 0.0))))
+    return moments
 
 
 def _added(parts: Sequence[_Sums]) -> _Sums:
-    counts, sums, squares = zip(*parts, strict=True)
-    return _Sums(sum(counts), _by_channel(sums), _by_channel(squares))
+    counts, channels = zip(*parts, strict=True)
+    added = [
+        tuple(map(sum, zip(*of_parts, strict=True))) for of_parts in zip(*channels, strict=True)
+    ]
+    return sum(counts), [(total, squares) for total, squares in added]
 
 
-def _by_channel(rows: Sequence[Sequence[int]]) -> list[int]:
-    return [sum(channel) for channel in zip(*rows, strict=True)]
-
-
-def _bands_of_rows(height: int) -> Iterator[tuple[int, int, slice]]:
-    """Yields bands of rows, each with the row above and below it where there is one: its first row,
-    the row after its last, and the slice of its rows that are of no other band."""
+def _bands_of_rows(image: Pixels) -> Iterator[tuple[Pixels, slice | None]]:
+    """Yields bands of rows, each with the row above and below it where there is one, and the slice
+    of its rows that are of no other band; None where it is the only band."""
+    height = image.shape[0]
+    if height <= _BAND_ROWS:
+        yield image, None
+        return
     for first in range(0, height, _BAND_ROWS):
         last = min(first + _BAND_ROWS, height)
         start = max(first - 1, 0)
-        yield start, min(last + 1, height), slice(first - start, last - start)
+        yield image[start : min(last + 1, height)], slice(first - start, last - start)

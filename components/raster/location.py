@@ -26,6 +26,8 @@ def local_path(location: str) -> str:
     >>> local_path("file:///a%20b")
     '/a b'
     """
+    if location.startswith("/"):
+        return location  # as all but all are
     if scheme := _LOCAL_SCHEME.match(location):
         return unquote(location[scheme.end() :])
     return os.path.expanduser(location)

@@ -57,9 +57,10 @@ def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
             key, is_folder = prefix + entry.name, _is_folder(entry)
             if is_folder and entry.path == apart:
                 continue
-            below = max(rank, _rank(entry.name, entry.is_symlink()))
-            if is_folder and not (below == _HIDDEN and entry.is_symlink()):
-                heapq.heappush(pending, (below, key + "/", entry.path))
+            if is_folder:
+                below = max(rank, _rank(entry.name, entry.is_symlink()))
+                if not (below == _HIDDEN and entry.is_symlink()):
+                    heapq.heappush(pending, (below, key + "/", entry.path))
             yield Entry(key, entry.path, is_folder)
 
 

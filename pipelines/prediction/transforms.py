@@ -9,7 +9,7 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.files import storage
 from components.ingest.files.layout import SUMMARY_FILE, ShardRange
-from components.ingest.pool import Writer, in_processes, worthwhile
+from components.ingest.pool import Writer, in_processes, process_count
 from components.ingest.records.summary import IngestSummary
 from components.ingest.transforms import IngestOptions, TotalSummary
 from pipelines.prediction.job import PredictionJob, one_thread_writer
@@ -40,7 +40,7 @@ class PredictShards(beam.DoFn):
             self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        processes = min(self._processes or worthwhile(len(self._waiting)), len(self._waiting))
+        processes = process_count(self._processes, len(self._waiting))
         if processes > 1:
             summaries = in_processes(
                 one_thread_writer, (self._job,), self._waiting, processes, _LIBRARIES

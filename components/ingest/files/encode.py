@@ -9,6 +9,7 @@ import io
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 
 import google_crc32c
 import numpy as np
@@ -209,4 +210,4 @@ _FLOATS, _HEADS = _template(
 
 def _float_entries(features: ImageFeatures) -> bytes:
     values = (features.brightness, features.sharpness, *features.mean, *features.stddev)
-    return _FLOATS.pack(*(part for pair in zip(_HEADS, values, strict=True) for part in pair))
+    return _FLOATS.pack(*chain.from_iterable(zip(_HEADS, values, strict=True)))

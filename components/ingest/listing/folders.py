@@ -79,16 +79,19 @@ def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str
         raise DataError(f"no folder {root}: name the folder that holds the images")
     for entry in entries:
         name = left_out_as(entry.key, _TAKEN)
-        named_as_image = not name and suffix_of(entry.key) in IMAGE_SUFFIXES
         if entry.error and name != HIDDEN:
             found.rejects.append(Reject(entry.key, entry.path, Reason.UNREADABLE, entry.error))
         # A folder named like an image is passed on, so that its reject names the fault.
-        elif entry.is_folder and not (named_as_image or entry.error):
+        elif entry.is_folder and not (entry.error or _named_as_image(name, entry.key)):
             continue
         elif name:
             found.ignored[name] += 1
         else:
             yield entry.key, entry.path
+
+
+def _named_as_image(left_out: str, key: str) -> bool:
+    return not left_out and suffix_of(key) in IMAGE_SUFFIXES
 
 
 def _printable(name: str) -> str:

@@ -6,6 +6,8 @@ from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
 from components.raster.truth.value import Truth
 
+_NONE = Truth()
+
 
 class TruthReader(Protocol):
     """Finds the truth that a record itself does not hold: a mask or boxes."""
@@ -26,4 +28,4 @@ class TruthReader(Protocol):
 
 def of_record(record: Record, mask: bytes | None, height: int, width: int) -> Truth:
     """Returns no truth but the record's own: a `TruthReader`."""
-    return Truth()
+    return _NONE
