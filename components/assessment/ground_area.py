@@ -13,7 +13,7 @@ _POINTS_PER_EDGE = 16
 
 
 def window_area_m2(grid: Grid, row: int, col: int, height: int, width: int) -> float:
-    """Computes a window's area on the ground in square metres, whatever the grid's CRS.
+    """Computes a window's area on the ground in square metres, regardless of the grid's CRS.
 
     The window's outline is projected to longitude and latitude and its geodesic area is taken
     (Karney 2013, as PROJ implements it), so that a projection that does not keep areas, such as

@@ -1,7 +1,7 @@
 """Predictions on their way from the workers to one sorted file.
 
 A worker writes sorted runs of rows, each as a file of its own; afterwards the runs are merged. Both
-hold some thousands of rows in memory, whatever the size of the split: a run, or a batch of each
+hold some thousands of rows in memory, for a split of any size: a run, or a batch of each
 file that is merged.
 """
 

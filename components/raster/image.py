@@ -53,7 +53,7 @@ class ImageSpec(Frozen):
     )
     fit: Fit = Field(
         default="stretch",
-        description="stretch: to the shape, whatever the aspect; pad: whole image, zeros around; "
+        description="stretch: to the shape, of any aspect; pad: whole image, zeros around; "
         "crop: fill the shape, cut what stands over at the centre.",
     )
     max_bytes: int = Field(default=64 * 2**20, ge=1024, description="Largest file that is decoded.")

@@ -76,7 +76,7 @@ def print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
 
 
 def print_one(record: RunRecord, folder: str, as_json: bool) -> None:
-    """Prints a run with whole paths, whatever the terminal's width, so that they can be copied."""
+    """Prints a run with whole paths on a terminal of any width, so that they can be copied."""
     if as_json:
         click.echo(json.dumps(asdict(record), indent=1))
         return

@@ -1,4 +1,4 @@
-"""Evidence of a page: what it draws from the test split, small whatever the data.
+"""Evidence of a page: what it draws from the test split, small regardless of the data.
 
 The RunPage node gathers it once and keeps it beside its page (`evidence.json`), so that a page of
 the whole run can be drawn without reading the data again.

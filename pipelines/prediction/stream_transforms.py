@@ -159,7 +159,7 @@ class PredictStream(beam.PTransform):
 
 
 def address_of(message: bytes | None) -> str:
-    """Returns a message's address, whatever its bytes; a record without a value only takes time.
+    """Returns a message's address, of any bytes; a record without a value only takes time.
 
     A message that raised an error would be delivered again and again.
     """

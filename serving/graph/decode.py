@@ -17,7 +17,7 @@ from serving.graph.fitting import resample
 from serving.graph.refusing import require
 
 # The orientation tag (0x0112, one SHORT) of an IFD0 that follows its TIFF header at once, where
-# every camera and library puts it (Exif 2.32, 4.5 and 4.6.2). \C is one byte whatever its value.
+# every camera and library puts it (Exif 2.32, 4.5 and 4.6.2). \C is one byte of any value.
 _ENTRIES = r"\C\C(?:\C{12}){0,40}?"
 _EXIF_BIG = r"MM\x00\x2a\x00\x00\x00\x08" + _ENTRIES + r"\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C)"
 _EXIF_LITTLE = r"II\x2a\x00\x08\x00\x00\x00" + _ENTRIES + r"\x12\x01\x03\x00\x01\x00\x00\x00(\C)"

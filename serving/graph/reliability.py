@@ -39,7 +39,7 @@ def reliability(
 def _unknown(embedding: tf.Tensor, constants: UnknownScore) -> Tensors:
     """Returns the score and its percentile, as `UnknownScore.scores` defines them.
 
-    Beside a small network each operation costs a share of the answer, whatever its size: rows keep
+    Beside a small network each operation costs a share of the answer, of any size: rows keep
     their second axis, and one product counts the quantiles.
     """
 

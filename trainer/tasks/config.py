@@ -86,7 +86,7 @@ class SegmentationOptions(Options):
         default=0.0,
         ge=0,
         description="Weight of the Dice loss, in which every class of an image counts equally, "
-        "whatever the number of its pixels.",
+        "regardless of the number of its pixels.",
     )
 
     @model_validator(mode="after")

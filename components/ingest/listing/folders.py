@@ -45,7 +45,7 @@ def list_folders(root: str) -> Contents:
 
 
 def list_files(root: str, apart: str | None = None) -> Contents:
-    """Lists every image below a folder, whatever the names of its folders; without a class.
+    """Lists every image below a folder, regardless of the names of its folders; without a class.
 
     Args:
         root: the folder.

@@ -100,5 +100,5 @@ class UnlabelledPhotographs(Photographs[ImagesSource]):
     """Photographs without truth."""
 
     def find(self) -> Contents:
-        """Lists the images, whatever the names of their folders."""
+        """Lists the images, regardless of the names of their folders."""
         return list_files(self.source.uri, self.source.apart)

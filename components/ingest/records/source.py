@@ -1,4 +1,4 @@
-"""Answers that the configuration of every source gives, whatever its kind."""
+"""Answers that the configuration of every source gives, regardless of its kind."""
 
 import re
 from collections.abc import Iterator

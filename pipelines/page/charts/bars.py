@@ -55,7 +55,7 @@ def count_chart(
 
 
 def density_chart(name: str, histograms: Sequence[tuple[str, Histogram]], x_label: str) -> Markup:
-    """Draws histograms over each other, each with the same area whatever its count."""
+    """Draws histograms over each other, each with the same area regardless of its count."""
     edges = [edge for _, histogram in histograms for edge in histogram.edges]
     most = max((it for _, h in histograms for it in h.densities), default=0)
     share = [

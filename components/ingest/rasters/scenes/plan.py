@@ -174,7 +174,7 @@ def _planned(
 
 
 def _label_rejects(found: Iterable[LabelReject]) -> list[Reject]:
-    """Returns labels that were left out, each once whatever the number of scenes."""
+    """Returns labels that were left out, each once regardless of the number of scenes."""
     unique: dict[tuple[str, int], LabelReject] = {}
     for reject in found:
         unique.setdefault((reject.source, reject.number), reject)
