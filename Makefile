@@ -18,6 +18,8 @@ BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps pag
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0
+KAFKA ?= 3.9.1
+KAFKA_CONNECTOR ?= 2.70.0
 
 BIN := .venv/bin
 BEAM_VERSION = $(BIN)/python -c 'from importlib.metadata import version as v; print(v("apache-beam"))'
@@ -32,7 +34,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit backend docs pictures dist \
-	flink prism lock clean
+	flink kafka prism lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -97,6 +99,11 @@ flink: ## Beam's job server with Flink inside, for tests/engines; needs Maven an
 	@mvn -q -B -f tests/engines/flink.xml -Dflink=$(FLINK) -Drunner=$(FLINK_RUNNER) \
 		org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
 		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.tools/beam/flink"
+
+kafka: ## a Kafka broker and Beam's connector, for tests/engines; needs Maven and a JDK, and `make flink`
+	@mvn -q -B -f tests/engines/kafka.xml -Dkafka=$(KAFKA) -Dconnector=$(KAFKA_CONNECTOR) \
+		org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy-dependencies \
+		-DincludeScope=runtime -DoutputDirectory="$(CURDIR)/.tools/beam/kafka"
 
 prism: $(READY) ## Beam's own portable runner, for tests/engines; needs Go
 	@GOBIN="$(CURDIR)/.tools/beam" \

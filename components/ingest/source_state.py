@@ -6,6 +6,8 @@ was set back. The converse does not hold: a touched file looks new.
 """
 
 import os
+import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -19,6 +21,8 @@ from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import SplitRule
 
 _MISSING = "!missing"
+#: A store may note times in whole seconds.
+_STORE_TICK_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class SourceState:
 class _Stamp:
     state: str
     changed: float
+    is_proof: bool = False  # that an equal state means equal content
 
 
 def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> SourceState:
@@ -54,6 +59,17 @@ def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> Sou
     seen = _look(covered.files)
     token = fingerprint_with({uri: stamp.state for uri, stamp in seen.items()}, covered)
     return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
+
+
+def file_states(files: Sequence[str]) -> dict[str, str]:
+    """Returns a state of each file; two looks that return the same one saw the same content.
+
+    A file that is missing, has just been written, or lies on a web server has another state at each
+    look.
+    """
+    never = uuid.uuid4().hex
+    found = _look(files)
+    return {uri: stamp.state if stamp.is_proof else never for uri, stamp in found.items()}
 
 
 def marker_path(source: SourceConfig, name: str) -> str:
@@ -90,7 +106,8 @@ def _local(path: str) -> _Stamp:
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         return _Stamp(_MISSING if missing else f"!{type(error).__name__}", 0.0)
-    return _Stamp(str(FileState.of(status)), status.st_mtime)
+    state = FileState.of(status)
+    return _Stamp(str(state), status.st_mtime, state.is_old)
 
 
 def _stored(uris: Sequence[str]) -> dict[str, _Stamp]:
@@ -118,7 +135,9 @@ def _listed(uris: Sequence[str]) -> dict[str, _Stamp]:
         raise DataError(f"{place}: cannot be listed ({type(error).__name__}: {error})") from error
     return {
         f"{root_of(place)}{name}": _Stamp(
-            f"{it.size_bytes}|{it.changed.timestamp()}|{it.etag}", it.changed.timestamp()
+            f"{it.size_bytes}|{it.changed.timestamp()}|{it.etag}",
+            it.changed.timestamp(),
+            time.time() - it.changed.timestamp() > _STORE_TICK_S,
         )
         for name, it in found.items()
     }

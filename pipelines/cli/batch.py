@@ -45,7 +45,13 @@ if TYPE_CHECKING:
     type=click.IntRange(0),
     help="That share this machine's work; default: by the amount of work.",
 )
+@click.option(
+    "--max-reject-fraction",
+    type=click.FloatRange(0, 1),
+    help="Above it the exit code is 3; the predictions are in place. Default: 0.05.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace other predictions in --output.")
+@click.option("--anew", is_flag=True, help="Take no answers over from an earlier run.")
 @json_option
 @click.pass_context
 def command(
@@ -60,7 +66,9 @@ def command(
     batch: int | None,
     shards: int | None,
     processes: int | None,
+    max_reject_fraction: float | None,
     overwrite: bool,
+    anew: bool,
     as_json: bool,
 ) -> None:
     """Predict every image of SOURCE with the newest pushed model, into files.
@@ -68,9 +76,12 @@ def command(
     SOURCE is a folder of images, a table with a row for each (.csv, .jsonl, .parquet), or a folder
     of rasters; without it, what the section prediction of the configuration names. Classes that
     folders or columns name are not read. An image that cannot be read, or that the model refuses,
-    is a line in rejects-*.jsonl. A run that was stopped continues when it is called again. The
-    exit code is 1 if there are rejects.
+    is a line in rejects-*.jsonl. A run that was stopped continues when it is called again. With
+    --overwrite, images that have not changed keep the answers of the same model and settings. The
+    exit code is 3 if there are more rejects than --max-reject-fraction allows.
     """
+    from components.ingest.records.summary import few_rejects
+    from pipelines.cli.main import EXIT_BLOCKED
     from pipelines.local.console import output_to_log
 
     config = pipeline_config(config_path, needed=source is None or model_base is None)
@@ -81,13 +92,18 @@ def command(
         "batch": batch,
         "shards": shards,
         "model_base": None if model_base is None else str(model_base),
+        "max_reject_fraction": max_reject_fraction,
+        "take_over": False if anew else None,
     }
     given = {name: value for name, value in given.items() if value is not None}
     settings = prediction_settings(config, source, kind, base, given)
     with output_to_log(os.devnull):
         result = _run(settings, base, output, config, processes, overwrite=overwrite)
     _tell(result, as_json)
-    ctx.exit(1 if result.rejects else 0)
+    finding = few_rejects(result.summary, settings.max_reject_fraction)
+    if not finding.passed:
+        click.echo(f"blocked: {finding.detail}", err=True)
+        ctx.exit(EXIT_BLOCKED)
 
 
 def pipeline_config(path: str, *, needed: bool) -> "PipelineConfig | None":
@@ -121,11 +137,26 @@ def prediction_settings(
     tree = {} if known is None or source is not None else known.model_dump()
     if source is not None:
         tree["source"] = named_source(source, kind, base, given.get("model_version"))
+    tree |= given
+    tree |= {it: for_workers(tree[it], config) for it in ("output", "model_base") if it in tree}
+    if source is not None:
+        tree["source"]["uri"] = for_workers(source, config)
     try:
-        return PredictionConfig.model_validate({**tree, **given})
+        return PredictionConfig.model_validate(tree)
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
         raise ConfigError(f"SOURCE {source}: {faults}" if source else faults) from error
+
+
+def for_workers(place: str | None, config: "PipelineConfig | None") -> str | None:
+    """Returns a place that was named on the command line as workers find it, whose folder is
+    another one."""
+    from components.raster.location import is_remote, local_path
+    from pipelines.config.beam import workers_elsewhere
+
+    if not place or is_remote(place) or config is None:
+        return place
+    return os.path.abspath(local_path(place)) if workers_elsewhere(config.beam.options) else place
 
 
 def named_source(source: str, kind: str | None, base: str, version: int | None) -> dict[str, Any]:
@@ -166,7 +197,7 @@ def _run(
     if processes is not None:
         options.append(f"--ingest_processes={processes}")
     plan = plan_run(prediction, base)
-    folder = output or folder_of(plan)
+    folder = for_workers(output, config) or folder_of(plan)
     return predict_archive(
         plan, folder, lambda: Pipeline(options=PipelineOptions(options)), overwrite=overwrite
     )
@@ -179,5 +210,7 @@ def _tell(result: "Predicted", as_json: bool) -> None:
     note = "" if result.is_new else "  (already finished)"
     version = "" if result.model_version is None else f" by version {result.model_version}"
     click.echo(f"{result.folder}: {result.predictions:,} predictions{version}{note}")
+    if result.taken_over:
+        click.echo(f"  taken over from an earlier run: {result.taken_over:,}")
     for reason, count in sorted(result.rejects.items()):
         click.echo(f"  rejected: {reason} {count:,}  (rejects-*.jsonl names each)", err=True)

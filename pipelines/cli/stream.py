@@ -2,13 +2,16 @@
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.batch import pipeline_config, prediction_settings
+from pipelines.cli.batch import for_workers, pipeline_config, prediction_settings
 from pipelines.cli.options import LocalPath, config_option
 from pipelines.cli.quiet import without_native_output
+
+if TYPE_CHECKING:
+    from apache_beam import Pipeline
 
 #: Stands for the source of images that no folder holds.
 _MESSAGES = "messages"
@@ -34,6 +37,12 @@ _SECONDS = click.FloatRange(0.01, 86_400)
 @click.option("--pubsub", help="Read messages from this subscription of Pub/Sub.")
 @click.option("--kafka", help="Read them from Kafka: HOST:PORT of its servers, with commas.")
 @click.option("--topic", help="Of --kafka.")
+@click.option("--group", help="Consumer group of --kafka. Default: skymill.")
+@click.option(
+    "--begin",
+    type=click.Choice(["oldest", "newest"]),
+    help="Of --kafka: the first message, where the group has no offset. Default: oldest.",
+)
 @click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
 @click.option(
     "--delay",
@@ -78,6 +87,8 @@ def command(
     pubsub: str | None,
     kafka: str | None,
     topic: str | None,
+    group: str | None,
+    begin: str | None,
     batch: int | None,
     delay_s: float,
     window_s: float,
@@ -95,7 +106,7 @@ def command(
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.config.beam import BeamConfig
+    from pipelines.config.beam import BeamConfig, endless_options
     from pipelines.prediction.config import StreamInput
     from pipelines.prediction.fitting import reading_for
     from pipelines.prediction.model import find_model
@@ -106,6 +117,7 @@ def command(
     base = str(model_base) if model_base else config.model_base if config else ""
     known = config.prediction.stream if config and config.prediction else StreamInput()
     broker = {"messages": messages, "pubsub": pubsub, "kafka": kafka, "topic": topic}
+    broker |= {"group": group, "begin": begin}
     stream = {**known.model_dump(), **{name: it for name, it in broker.items() if it}}
     given: dict[str, Any] = {"output": output, "model_base": base, "stream": stream}
     given |= {"batch": batch} if batch else {}
@@ -122,19 +134,33 @@ def command(
     reading = reading_for(settings, find_model(base, None)[1])
     job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s)
     options = [*(config.beam if config else BeamConfig()).options]
-    options += ["--streaming"] if arriving.has_broker else []
-    arrivals = PredictStream(job, reading, source or "", poll_s)
+    options += endless_options(options) if arriving.has_broker else []
+    arrivals = PredictStream(job, reading, for_workers(source, config) or "", poll_s)
     # What ends a step is raised here as well; Beam's own report of it would be of Ctrl-C.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     watched = arriving.pubsub or arriving.kafka or source
     click.echo(f"watching {watched}; answers go to {output}")
+    pipeline = Pipeline(options=PipelineOptions(options))
     try:
-        with Pipeline(options=PipelineOptions(options)) as pipeline:
+        with pipeline:
             _ = pipeline | arrivals
-    except Exception as error:  # Beam wraps what ends a step
+    except BaseException as error:  # Beam wraps what ends a step
+        _cancel(pipeline)
+        if not isinstance(error, Exception):
+            raise
         if not _is_stop(error):
             raise
         raise KeyboardInterrupt from error
+
+
+def _cancel(pipeline: "Pipeline") -> None:
+    """Ends the job of an engine, which would go on without the command."""
+    job = getattr(pipeline, "result", None)
+    try:
+        if job is not None:
+            job.cancel()
+    except Exception as error:  # of the engine, whatever it is
+        click.echo(f"the engine's job may still run: it could not be cancelled: {error}", err=True)
 
 
 def _is_stop(error: BaseException | None) -> bool:

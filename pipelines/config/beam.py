@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from components.raster.errors import ConfigError
 from components.raster.frozen import Frozen
 from components.raster.location import Location
 
@@ -34,8 +35,39 @@ class BeamConfig(Frozen):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """Options of every Beam step."""
-        return self.args or IN_PROCESS
+        """Options of every Beam step, with a runner.
+
+        >>> BeamConfig(args=("--ingest_processes=4",)).options[0] == IN_PROCESS[0]
+        True
+        """
+        if not self.args:
+            return IN_PROCESS
+        return self.args if _value(self.args, "runner") else (IN_PROCESS[0], *self.args)
+
+
+def endless_options(args: Sequence[str]) -> list[str]:
+    """Returns the options that a pipeline of endless sources needs beside those given.
+
+    Without checkpoints Flink ends its sources at once, and no message is ever answered.
+
+    >>> endless_options(["--runner=FlinkRunner"])
+    ['--streaming', '--checkpointing_interval=10000']
+    >>> endless_options(["--runner=FlinkRunner", "--checkpointing_interval=2000"])
+    ['--streaming']
+
+    Raises:
+        ConfigError: the runner reads no endless sources.
+    """
+    if _runner(args) == "FnApiRunner":
+        raise ConfigError(
+            "beam.args: Beam's runner in this process reads no messages of a broker. Name an "
+            "engine in the configuration: Flink or Dataflow for Kafka, Dataflow for Pub/Sub"
+        )
+    added = ["--streaming"]
+    is_flink = _runner(args) in ("FlinkRunner", "PortableRunner")
+    if is_flink and not any(it.startswith("--checkpointing_interval") for it in args):
+        added.append("--checkpointing_interval=10000")
+    return added
 
 
 def workers_elsewhere(args: Sequence[str]) -> bool:
@@ -43,9 +75,19 @@ def workers_elsewhere(args: Sequence[str]) -> bool:
 
     Without a runner Beam runs locally; a LOOPBACK environment calls back into the process.
     """
+    return (
+        _runner(args) not in _IN_PROCESS_RUNNERS and _value(args, "environment_type") != "LOOPBACK"
+    )
+
+
+def _runner(args: Sequence[str]) -> str:
+    """Returns the name of the runner's class."""
+    return _value(args, "runner", "DirectRunner").rpartition(".")[2]
+
+
+def _value(args: Sequence[str], name: str, default: str = "") -> str:
+    """Returns the value of one of Beam's options, however it is written."""
     parser = ArgumentParser(allow_abbrev=False, add_help=False)
-    parser.add_argument("--runner", default="DirectRunner")
-    parser.add_argument("--environment_type", default="")
-    known, _ = parser.parse_known_args(list(args))
-    runner = known.runner.rpartition(".")[2]
-    return runner not in _IN_PROCESS_RUNNERS and known.environment_type != "LOOPBACK"
+    parser.add_argument(f"--{name}", dest="value", default=default)
+    value: str = parser.parse_known_args(list(args))[0].value
+    return value

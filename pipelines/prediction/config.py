@@ -28,6 +28,17 @@ class StreamInput(Frozen):
         default=None, description="Servers of Kafka, HOST:PORT, with commas between them."
     )
     topic: str | None = Field(default=None, description="Of kafka.")
+    group: str = Field(
+        default="skymill",
+        min_length=1,
+        description="Consumer group of kafka. A stream begins where its committed offsets say, if "
+        "there are any; it commits none itself.",
+    )
+    begin: Literal["oldest", "newest"] = Field(
+        default="oldest",
+        description="Where a stream of kafka begins in a topic without offsets of the group: with "
+        "the oldest message, so that none is lost, or with those that come after the start.",
+    )
 
     @model_validator(mode="after")
     def _is_one_broker(self) -> Self:
@@ -81,6 +92,11 @@ class PredictionConfig(Frozen):
     )
     max_reject_fraction: float = Field(
         default=0.05, ge=0, le=1, description="Above it the pipeline's run is stopped at its end."
+    )
+    take_over: bool = Field(
+        default=True,
+        description="Copy the answers of the newest finished run of the same model and settings "
+        "for images that have not changed since, and predict the others alone.",
     )
     map: MapConfig = Field(default=MapConfig(), description="Of format maps: how they are made.")
     stream: StreamInput = StreamInput()

@@ -30,18 +30,16 @@ from pipelines.prediction.output import PredictionPaths
 MAPPED = "mapped"
 
 
-def scenes_of(reading: IngestConfig) -> WholeScenes:
-    """Lists the scenes of a source; of photographs and chips each is a scene.
+def scenes_of(reading: IngestConfig, found: Any) -> WholeScenes:
+    """Returns the scenes that a source's family has found; of photographs and chips each is one.
 
     Raises:
-        DataError: the source cannot be read, two scenes have one name, or the map of one would lie
-            in that of another.
+        DataError: two scenes have one name, or the map of one would lie in that of another.
     """
-    family = family_of(reading.source)
-    found = family.whole_scenes(family.find())
-    check_ids(found.scenes)
-    check_folders(found.scenes)
-    return found
+    listed = family_of(reading.source).whole_scenes(found)
+    check_ids(listed.scenes)
+    check_folders(listed.scenes)
+    return listed
 
 
 def scene_lines(scenes: Sequence[SceneSource]) -> list[bytes]:

@@ -179,6 +179,8 @@ def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any
     if is_remote(paths.final):
         for name in names:
             storage.publish(storage.join(paths.results, name), storage.join(paths.final, name))
+        # Of a run that is replaced, with another number of shards.
+        storage.remove_files(paths.final, ("predictions-", "rejects-"), keep=names)
         storage.write(posixpath.join(paths.final, SUMMARY_FILE), text)
     else:
         missing = [name for name in names if not storage.exists(paths.result(name))]

@@ -3,19 +3,31 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.listing.folders import is_within
+from components.ingest.records.family import Tiled
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary, total
 from components.ingest.source_state import source_state
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError
 from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.earlier import (
+    INPUTS_FILE,
+    Earlier,
+    earlier_of,
+    newest_of,
+    refused_units,
+    take_maps,
+    take_rows,
+    write_inputs,
+)
 from pipelines.prediction.fitting import reading_for
 from pipelines.prediction.job import PredictionJob
 from pipelines.prediction.model import PinnedModel, find_model
@@ -27,12 +39,16 @@ from pipelines.prediction.output import (
     only_run_into,
 )
 from pipelines.prediction.shard import PREDICTED, ShardJob
+from pipelines.prediction.table import escaped
+from pipelines.prediction.units import units_of
 from serving.contract.contract import Contract
 
 if TYPE_CHECKING:
     import apache_beam as beam
 
 
+#: Settings that no answer depends on.
+_NOT_OF_ANSWERS = ("output", "max_reject_fraction", "model_base", "stream")
 #: Custom property of an artifact, with the folder of the run's predictions.
 FOLDER_PROPERTY = "folder"
 
@@ -47,6 +63,7 @@ class Predicted:
         rejects: number of the others, by reason.
         model_version: that answered; None of a SavedModel.
         is_new: False where an earlier run had finished it.
+        taken_over: how many of the predictions an earlier run has made.
     """
 
     folder: str
@@ -54,6 +71,7 @@ class Predicted:
     rejects: Mapping[str, int]
     model_version: int | None
     is_new: bool = True
+    taken_over: int = 0
 
     @property
     def summary(self) -> IngestSummary:
@@ -94,8 +112,7 @@ def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
     model, contract = find_model(config.model_base or model_base, config.model_version)
     reading = reading_for(config, contract)
     state = source_state(reading.source, reading.split_by)
-    others = {"output", "max_reject_fraction", "model_base", "stream"}
-    settings = config.model_dump_json(exclude=others)
+    settings = config.model_dump_json(exclude={*_NOT_OF_ANSWERS, "take_over"})
     parts = [model.identity, model.version, state.token, settings, reading.model_dump_json()]
     identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
     return PredictionPlan(config, model, contract, reading, identity)
@@ -106,8 +123,11 @@ def folder_of(plan: PredictionPlan) -> str:
 
     The same model, images and settings have the same folder.
     """
-    model = "model" if plan.model.version is None else f"v{plan.model.version}"
-    return storage.join(plan.config.output, f"{model}-{plan.identity[:12]}")
+    return storage.join(plan.config.output, f"{_prefix_of(plan)}{plan.identity[:12]}")
+
+
+def _prefix_of(plan: PredictionPlan) -> str:
+    return "model-" if plan.model.version is None else f"v{plan.model.version}-"
 
 
 def predict_archive(
@@ -158,9 +178,13 @@ def _require_apart(plan: PredictionPlan, output: str) -> None:
 
 
 class _Work(NamedTuple):
-    """The listing of a run: a line for each unit of work, and what is none.
+    """The listing of a run, less the units that an earlier run has answered.
 
-    `rejects` and `ignored` are those of the listing itself.
+    Attributes:
+        lines: for each unit of work.
+        job_of: makes the work.
+        rejects: of the listing itself.
+        ignored: as `rejects`.
     """
 
     lines: list[bytes]
@@ -172,13 +196,53 @@ class _Work(NamedTuple):
 def _predicted(
     plan: PredictionPlan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> Mapping[str, Any]:
+    family = family_of(plan.reading.source)
+    found = family.find()
+    units = units_of(plan.reading, found)
+    states, shared = units.states()
+    basis = _basis(plan, shared)
+    earlier = _earlier(plan, output, basis, states)
+    taken = earlier.units if earlier else frozenset()
+    makes_maps = plan.config.format == "maps"
+    work = _maps(plan, output, found, taken) if makes_maps else _shards(plan, found, taken)
+    paths = PredictionPaths(output, len(work.lines), plan.config.format)
+    listing = b"".join(work.lines)
+    # A killed run continues only with the units that it has begun with.
+    rest = f"-{hashlib.sha256(listing).hexdigest()}" if taken else ""
+    begin(paths, f"{plan.identity}{rest}", listing)
+    names: list[str] = []
+    count = 0
+    if earlier is not None and makes_maps:
+        count = take_maps(earlier, paths)
+    elif earlier is not None:
+        names, count = take_rows(earlier, paths, are_tiles=isinstance(family, Tiled))
+    summary = _answered(work, paths, make_pipeline) if work.lines else IngestSummary()
+    if not makes_maps:  # whose files are folders, which appear whole
+        names += [paths.predictions_name(shard) for shard in range(paths.shards)]
+    origin = {"taken_over": count, "basis": basis, "files": tuple(names)}
+    names += [paths.rejects_name(shard) for shard in range(paths.shards)]
+    if work.rejects:
+        names.append(layout.LISTING_REJECTS_FILE)
+        storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))
+    lasting = dict(states.items() & units.states()[0].items())
+    refused = refused_units(paths) | {escaped(it.key) for it in work.rejects}
+    names.append(INPUTS_FILE)
+    write_inputs(paths.result(INPUTS_FILE), lasting, refused)
+    reasons = Counter(reject.reason.value for reject in work.rejects)
+    counts = [summary, IngestSummary({}, {PREDICTED: count}, reasons, work.ignored)]
+    facts = _facts(plan, total(counts)) | origin
+    complete(paths, names, facts)
+    return facts
+
+
+def _answered(
+    work: _Work, paths: PredictionPaths, make_pipeline: "Callable[[], beam.Pipeline]"
+) -> IngestSummary:
+    """Predicts what is left, on Beam."""
     import apache_beam as beam
 
     from pipelines.prediction.transforms import PredictAll, total_path
 
-    work = _maps(plan, output) if plan.config.format == "maps" else _shards(plan)
-    paths = PredictionPaths(output, len(work.lines), plan.config.format)
-    begin(paths, plan.identity, b"".join(work.lines))
     with make_pipeline() as pipeline:
         _ = (
             pipeline
@@ -186,25 +250,42 @@ def _predicted(
             | beam.Reshuffle()
             | PredictAll(work.job_of(paths))
         )
-    summary = IngestSummary.from_json(storage.read(total_path(paths)).decode())
-    kinds = [paths.rejects_name]
-    if plan.config.format != "maps":  # whose files are folders, which appear whole
-        kinds.append(paths.predictions_name)
-    names = [name(shard) for shard in range(paths.shards) for name in kinds]
-    if work.rejects:
-        names.append(layout.LISTING_REJECTS_FILE)
-        storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))
-    reasons = Counter(reject.reason.value for reject in work.rejects)
-    facts = _facts(plan, total([summary, IngestSummary(rejects=reasons, ignored=work.ignored)]))
-    complete(paths, names, facts)
-    return facts
+    return IngestSummary.from_json(storage.read(total_path(paths)).decode())
 
 
-def _shards(plan: PredictionPlan) -> _Work:
+def _basis(plan: PredictionPlan, shared: str) -> str:
+    """Returns a digest of all that an answer depends on beside its unit."""
+    settings = plan.config.model_dump_json(
+        exclude={*_NOT_OF_ANSWERS, "source", "span", "shards", "model_version", "take_over"}
+    )
+    reading = plan.reading.model_dump_json(exclude={"span", "shards"})
+    parts = [plan.model.identity, plan.model.version, settings, reading, shared]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _earlier(
+    plan: PredictionPlan, output: str, basis: str, states: Mapping[str, str]
+) -> Earlier | None:
+    """Finds the run whose answers are taken over: that in the output, or beside it."""
+    if not plan.config.take_over:
+        return None
+    beside: Iterable[str] = ()
+    if output == folder_of(plan):
+        beside = newest_of(plan.config.output, _prefix_of(plan))
+    maps = plan.config.format == "maps"
+    return earlier_of(chain([output], beside), basis, states, are_maps=maps)
+
+
+def _shards(plan: PredictionPlan, found: Any, taken: frozenset[str]) -> _Work:
     """Lists the images in shards."""
-    listing = list_source(plan.reading)
+    listing = list_source(plan.reading, found)
+    listing = replace(
+        listing,
+        records=tuple(it for it in listing.records if escaped(it.key) not in taken),
+        parts=tuple(it for it in listing.parts if escaped(it.source.scene_id) not in taken),
+    )
     shards = layout.shard_count(listing.images, plan.config.shards)
-    lines = family_of(plan.reading.source).lines(listing, shards)
+    lines = family_of(plan.reading.source).lines(listing, shards) if listing.images else []
     reading = plan.reading.model_dump_json()
 
     def job_of(paths: PredictionPaths) -> ShardJob:
@@ -213,19 +294,20 @@ def _shards(plan: PredictionPlan) -> _Work:
     return _Work(lines, job_of, listing.rejects, listing.ignored)
 
 
-def _maps(plan: PredictionPlan, output: str) -> _Work:
+def _maps(plan: PredictionPlan, output: str, found: Any, taken: frozenset[str]) -> _Work:
     """Lists the scenes, each of which becomes a map."""
     from pipelines.prediction import maps
 
     maps.require_local(output, plan.model)
     settings = maps.settings_of(plan.config.map, plan.reading)
-    found = maps.scenes_of(plan.reading)
+    listed = maps.scenes_of(plan.reading, found)
+    scenes = [it for it in listed.scenes if escaped(it.scene_id) not in taken]
     name = plan.model.base.rstrip("/").rpartition("/")[2]
 
     def job_of(paths: PredictionPaths) -> maps.MapJob:
         return maps.MapJob(settings.model_dump_json(), plan.model, name, paths)
 
-    return _Work(maps.scene_lines(found.scenes), job_of, found.rejects, found.ignored)
+    return _Work(maps.scene_lines(scenes), job_of, listed.rejects, listed.ignored)
 
 
 def _facts(plan: PredictionPlan, summary: IngestSummary) -> dict[str, Any]:
@@ -244,4 +326,11 @@ def _facts(plan: PredictionPlan, summary: IngestSummary) -> dict[str, Any]:
 
 
 def _result(folder: str, facts: Mapping[str, Any], *, is_new: bool) -> Predicted:
-    return Predicted(folder, facts["predictions"], facts["rejects"], facts["model_version"], is_new)
+    return Predicted(
+        folder,
+        facts["predictions"],
+        facts["rejects"],
+        facts["model_version"],
+        is_new,
+        facts.get("taken_over", 0),  # none in what an older version has written
+    )

@@ -143,8 +143,14 @@ class PredictStream(beam.PTransform):
         if given.kafka:
             from apache_beam.io.kafka import ReadFromKafka
 
-            servers = {"bootstrap.servers": given.kafka}
-            records = pipeline | ReadFromKafka(servers, [given.topic])
+            # Beam's commit of offsets (commit_offset_in_finalize) is left out: with it, Flink reads
+            # no further than the messages that are there at the start.
+            consumer = {
+                "bootstrap.servers": given.kafka,
+                "group.id": given.group,
+                "auto.offset.reset": "earliest" if given.begin == "oldest" else "latest",
+            }
+            records = pipeline | ReadFromKafka(consumer, [given.topic])
             if holds_images:
                 return records | beam.Map(image_of_record)
             return records | beam.Values() | beam.Map(address_of)

@@ -5,11 +5,7 @@ What is not there is skipped.
 """
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -26,95 +22,16 @@ from components.statistics.compute import Split, compute_statistics
 from components.statistics.config import StatisticsConfig
 from pipelines.config.beam import IN_PROCESS
 from pipelines.kubeflow.step.entrypoint import run_step
+from pipelines.prediction.config import PredictionConfig
+from pipelines.prediction.run import folder_of, plan_run, predict_archive
 from tests.components.ingest.conftest import folders, ingest  # noqa: F401
 from tests.components.models import example, save_model, write_split
 from tests.kubeflow.test_exchange import INGEST, handed_over
+from tests.prediction.conftest import archive, photographs_model  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
 SPLITS = ("train", "eval", "test")
-# What Flink's serialisation looks into, which Java 17 keeps closed.
-OPENED = ("java.lang", "java.net", "java.nio", "java.time", "java.util", "sun.nio.ch")
-
-
-@pytest.fixture(scope="module")
-def workers(repository: Path) -> Iterator[str]:
-    """The address of a worker pool, which both engines use as a cluster's sidecar is used."""
-    command = [sys.executable, "-m", "tests.engines.worker_pool"]
-    with subprocess.Popen(
-        command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as pool:
-        assert pool.stdout is not None
-        try:
-            yield pool.stdout.readline().strip()
-        finally:
-            pool.terminate()
-
-
-@pytest.fixture
-def prism(repository: Path) -> list[str]:
-    """Beam's options for its own portable runner, which Beam starts and ends itself."""
-    program = repository / ".tools" / "beam" / "prism"
-    if not program.exists():
-        pytest.skip("needs Beam's Prism: make prism")
-    return ["--runner=PrismRunner", f"--prism_location={program}"]
-
-
-@pytest.fixture
-def flink(repository: Path, tmp_path: Path) -> Iterator[list[str]]:
-    """Beam's options for a job server on loopback with a cluster of Flink's inside."""
-    jars = repository / ".tools" / "beam" / "flink"
-    if not jars.exists():
-        pytest.skip("needs Beam's job server for Flink: make flink")
-    if shutil.which("java") is None:
-        pytest.skip("needs Java 11 or 17")
-    jobs, artifacts = free_port(), free_port()
-    command = ["java", "-Xmx1g", *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in OPENED)]
-    command += ["-cp", f"{jars}/*", "org.apache.beam.runners.flink.FlinkJobServerDriver"]
-    command += ["--flink-master=[local]", "--job-host=localhost", "--expansion-port=-1"]
-    command += [f"--job-port={jobs}", f"--artifact-port={artifacts}"]
-    log = tmp_path / "flink.log"
-    with (
-        log.open("w") as told,
-        subprocess.Popen(
-            [*command, f"--artifacts-dir={tmp_path / 'artifacts'}"], stdout=told, stderr=told
-        ) as server,
-    ):
-        try:
-            wait_for(jobs, server, log)
-            yield [
-                "--runner=PortableRunner",
-                f"--job_endpoint=localhost:{jobs}",
-                f"--artifact_endpoint=localhost:{artifacts}",
-                "--parallelism=2",
-            ]
-        finally:
-            server.terminate()
-
-
-@pytest.fixture(params=["flink", "prism"])
-def engine(request: pytest.FixtureRequest, workers: str) -> list[str]:
-    """Beam's options for one engine and the worker pool."""
-    options: list[str] = request.getfixturevalue(request.param)
-    return [*options, "--environment_type=EXTERNAL", f"--environment_config={workers}"]
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-    return port
-
-
-def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Until a server listens; fails with its log when it ends, or after a minute."""
-    for _ in range(600):
-        assert server.poll() is None, log.read_text()[-2000:]
-        with socket.socket() as one:
-            if one.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise AssertionError(log.read_text()[-2000:])
 
 
 def test_ingest_and_statistics_are_those_of_a_local_run(
@@ -197,3 +114,24 @@ def test_evaluation_is_that_of_a_local_run(engine: list[str], tmp_path: Path) ->
         assert theirs.baseline == pytest.approx(ours.baseline, rel=1e-9, nan_ok=True)
     assert here.overall is not None
     assert here.overall.candidate["example_count"] == 24
+
+
+def test_predictions_take_over_what_a_run_elsewhere_has_answered(
+    archive: Path,  # noqa: F811
+    photographs_model: Path,  # noqa: F811
+    engine: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("components.raster.file_state._LONGEST_TICK_NS", 0)
+    tree = {
+        "source": {"kind": "images", "uri": str(archive)},
+        "output": str(tmp_path / "answers"),
+        "shards": 2,
+    }
+    done = []
+    for options in (engine, ["--runner=FnApiRunner"], engine):
+        plan = plan_run(PredictionConfig.model_validate(tree), str(photographs_model))
+        done.append(predict_archive(plan, folder_of(plan), partial(beam.Pipeline, argv=options)))
+        shutil.copy(archive / "site/00.png", archive / f"late-{len(done)}.png")
+    assert [(it.predictions, it.taken_over) for it in done] == [(40, 0), (41, 40), (42, 41)]

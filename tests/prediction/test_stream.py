@@ -13,6 +13,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that
 from click.testing import CliRunner
 
+from components.raster.errors import ConfigError
 from pipelines.cli.stream import command
 from pipelines.prediction.config import PredictionConfig, StreamInput
 from pipelines.prediction.model import ExampleModel
@@ -142,6 +143,14 @@ def test_a_message_cannot_name_a_file_outside_the_source(arrivals, archive, tmp_
 def test_times_that_make_no_progress_are_refused(flags):
     found = CliRunner().invoke(command, ["incoming", "-o", "answers", *flags])
     assert (found.exit_code, "is not in the range" in found.output) == (2, True)
+
+
+def test_messages_of_a_broker_need_an_engine(photographs_model, tmp_path):
+    flags = ["--messages", "images", "--kafka", "localhost:9", "--topic", "tiles"]
+    places = ["-o", str(tmp_path / "answers"), "--model-base", str(photographs_model)]
+    found = CliRunner().invoke(command, [*flags, *places])
+    assert isinstance(found.exception, ConfigError)
+    assert "reads no messages of a broker" in str(found.exception)
 
 
 @pytest.mark.slow

@@ -5,7 +5,8 @@ Beam is imported only for a remote uri, so that worker processes on local files 
 
 import os
 import shutil
-from typing import IO
+from collections.abc import Collection, Sequence
+from typing import IO, Any
 
 from components.ingest.files.remote import beam_files
 from components.raster.location import is_remote, local_path
@@ -80,9 +81,23 @@ def remove_folder(path: str) -> None:
     if not is_remote(path):
         shutil.rmtree(local_path(path))
         return
-    found = [metadata.path for metadata in beam_files().match([path + "/**"])[0].metadata_list]
+    found = [metadata.path for metadata in _listed(path + "/**")]
     if found:
         beam_files().delete(found)
+
+
+def remove_files(folder: str, prefixes: tuple[str, ...], keep: Collection[str]) -> None:
+    """Deletes the files of a folder in a store, not below it, whose names begin so."""
+    names = {it.path: it.path.rpartition("/")[2] for it in _listed(f"{folder.rstrip('/')}/*")}
+    gone = [it for it, name in names.items() if name.startswith(prefixes) and name not in keep]
+    if gone:
+        beam_files().delete(gone)
+
+
+def _listed(pattern: str) -> Sequence[Any]:
+    """Lists the objects of a store by Beam's pattern."""
+    found: Sequence[Any] = beam_files().match([pattern])[0].metadata_list
+    return found
 
 
 def exists(path: str) -> bool:

@@ -1,0 +1,257 @@
+"""`skymill stream` reads a real broker by Beam's connector, on Flink with workers elsewhere.
+
+`make kafka flink` brings the broker, the connector and Flink. What is not there is skipped.
+"""
+
+import base64
+import json
+import shutil
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+
+from tests import warm
+from tests.engines.conftest import free_port, wait_for
+from tests.prediction import models
+from tests.prediction.conftest import archive, photographs_model  # noqa: F401
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+_PATIENCE_S = 180
+Message = tuple[bytes | None, bytes | None]
+
+
+class Kafka:
+    """A broker with one node, and the connector, each in a process of its own."""
+
+    def __init__(self, jars: Path, folder: Path) -> None:
+        self._java = ["java", "-Xmx512m", "-cp", f"{jars}/*"]
+        self._folder = folder
+        self.server = f"localhost:{free_port()}"
+
+    @contextmanager
+    def broker(self) -> Iterator[None]:
+        """Formats a store, and runs the broker."""
+        controller = f"localhost:{free_port()}"
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@{controller}",
+            "listeners": f"PLAINTEXT://{self.server},CONTROLLER://{controller}",
+            "controller.listener.names": "CONTROLLER",
+            "offsets.topic.replication.factor": "1",
+            "offsets.topic.num.partitions": "1",
+            "log.dirs": str(self._folder / "logs"),
+        }
+        file = self._folder / "server.properties"
+        file.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        tool = [*self._java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)]
+        subprocess.run(tool, check=True, capture_output=True, timeout=60)
+        log = self._folder / "broker.log"
+        with (
+            log.open("w") as told,
+            subprocess.Popen(
+                [*self._java, "kafka.Kafka", str(file)], stdout=told, stderr=told
+            ) as process,
+        ):
+            try:
+                wait_for(int(self.server.rpartition(":")[2]), process, log)
+                yield
+            finally:
+                process.terminate()
+
+    @contextmanager
+    def connector(self) -> Iterator[str]:
+        """Runs the connector; yields its address."""
+        with (
+            (self._folder / "connector.log").open("w") as told,
+            subprocess.Popen(
+                [*self._java, str(HERE / "Connector.java")],
+                stdout=subprocess.PIPE,
+                stderr=told,
+                text=True,
+            ) as process,
+        ):
+            assert process.stdout is not None
+            try:
+                yield process.stdout.readline().strip()
+            finally:
+                process.terminate()
+
+    def send(self, topic: str, messages: Sequence[Message]) -> None:
+        """Sends messages of a key and a value, one after another."""
+        lines = ["\t".join(map(_line_of, message)) + "\n" for message in messages]
+        subprocess.run(
+            [*self._java, str(HERE / "Produce.java"), self.server, topic],
+            input="".join(lines),
+            text=True,
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+
+
+def _line_of(value: bytes | None) -> str:
+    return "-" if value is None else base64.b64encode(value).decode()
+
+
+@pytest.fixture(scope="module")
+def kafka(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    jars = repository / ".tools" / "beam" / "kafka"
+    if not jars.exists():
+        pytest.skip("needs a Kafka broker and Beam's connector: make kafka")
+    if shutil.which("javac") is None:
+        pytest.skip("needs a Java development kit of version 11 or newer")
+    given = Kafka(jars, tmp_path_factory.mktemp("kafka"))
+    with given.broker():
+        yield given
+
+
+class Stream:
+    """`skymill stream` in a process of its own."""
+
+    def __init__(self, kafka: Kafka, connector: str, engine: Sequence[str], folder: Path) -> None:
+        self._kafka, self._folder = kafka, folder
+        service = json.dumps({"sdks:java:io:expansion-service:shadowJar": connector})
+        tree = {
+            "name": "tiles",
+            "ingest": {"source": {"kind": "images", "uri": str(folder)}},
+            "push": {"model_dir": str(folder / "models")},
+            "beam": {"args": [*engine, f"--beam_services={service}"]},
+        }
+        (folder / "skymill.yaml").write_text(json.dumps(tree))
+
+    @contextmanager
+    def of(self, *arguments: str) -> Iterator[None]:
+        """Runs until the block ends, and is then stopped by a signal."""
+        flags = ["--kafka", self._kafka.server, "--output", "answers", "--model-base", "models"]
+        flags += ["--window", "1", "--refresh", "0", "--delay", "0"]
+        log = self._folder / "stream.log"
+        process = warm.start(
+            "pipelines.cli",
+            ["stream", *arguments, *flags],
+            stdout=log,
+            stderr=log,
+            cwd=self._folder,
+        )
+        try:
+            yield
+        except AssertionError as error:
+            raise AssertionError(log.read_text()[-4000:]) from error
+        finally:
+            process.terminate()
+            process.join(60)
+        assert "could not be cancelled" not in log.read_text()
+
+    def rows(self) -> dict[str, dict[str, object]]:
+        tables = [pq.read_table(it) for it in self._answers("predictions-*.parquet")]
+        return {row["key"]: row for table in tables for row in table.to_pylist()}
+
+    def letters(self) -> dict[str, str]:
+        lines = [it.read_text().splitlines() for it in self._answers("rejects-*.jsonl")]
+        found = [json.loads(line) for part in lines for line in part]
+        return {it["key"]: it["reason"] for it in found}
+
+    def _answers(self, pattern: str) -> list[Path]:
+        return list((self._folder / "answers").glob(pattern))
+
+
+def until(is_done: Callable[[], bool], what: str) -> None:
+    """Waits; fails after a while."""
+    end = time.monotonic() + _PATIENCE_S
+    while not is_done():
+        assert time.monotonic() < end, what
+        time.sleep(0.5)
+
+
+def states_of_jobs(options: Sequence[str]) -> set[str]:
+    """Returns the states of all jobs of a job server."""
+    [address] = [it.partition("=")[2] for it in options if it.startswith("--job_endpoint=")]
+    with grpc.insecure_channel(address) as channel:
+        found = beam_job_api_pb2_grpc.JobServiceStub(channel).GetJobs(
+            beam_job_api_pb2.GetJobsRequest(), timeout=20
+        )
+    return {beam_job_api_pb2.JobState.Enum.Name(it.state) for it in found.job_info}
+
+
+@pytest.fixture
+def engine(flink: list[str], workers: str) -> list[str]:
+    return [*flink, "--environment_type=EXTERNAL", f"--environment_config={workers}"]
+
+
+@pytest.fixture
+def stream(
+    kafka: Kafka,
+    engine: list[str],
+    photographs_model: Path,  # noqa: F811
+    tmp_path: Path,
+) -> Iterator[Stream]:
+    shutil.copytree(photographs_model, tmp_path / "models")
+    with kafka.connector() as connector:
+        yield Stream(kafka, connector, engine, tmp_path)
+
+
+def test_images_in_messages_are_answered_and_a_pushed_model_is_taken_up(
+    kafka: Kafka,
+    stream: Stream,
+    engine: list[str],
+    archive: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    dark, bright = ((archive / name).read_bytes() for name in ("site/00.png", "site/38.png"))
+    # Before the stream starts: a topic keeps them, and none may be lost.
+    kafka.send(
+        "images",
+        [
+            (b"dark", dark),
+            (b"bright", bright),
+            (b"bad", b"no image"),
+            (b"gone", None),
+            (None, dark),
+        ],
+    )
+    with stream.of("--messages", "images", "--topic", "images"):
+        until(lambda: len(stream.rows()) == 3 and bool(stream.letters()), "three answers")
+        models.save_for_photographs(tmp_path / "made", turned=True)
+        (tmp_path / "made").rename(tmp_path / "models/4")
+        kafka.send("images", [(b"late", dark)])
+        until(lambda: "late" in stream.rows(), "an answer of version 4")
+        assert states_of_jobs(engine) == {"RUNNING"}
+    until(lambda: states_of_jobs(engine) == {"CANCELLED"}, "the job ends with the command")
+    rows = stream.rows()
+    [digest] = rows.keys() - {"dark", "bright", "late"}
+    assert digest.startswith("sha256-")
+    assert {key: row["class"] for key, row in rows.items()} == {
+        "dark": "dark",
+        "bright": "bright",
+        digest: "dark",
+        "late": "bright",
+    }
+    assert (rows["dark"]["model_version"], rows["late"]["model_version"]) == (3, 4)
+    assert stream.letters() == {"bad": "unsupported_format"}
+
+
+def test_messages_name_images_of_the_source_alone(
+    kafka: Kafka,
+    stream: Stream,
+    archive: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    dark, broken = str(archive / "site/00.png"), str(archive / "loose.jpg")
+    outside = str(tmp_path / "secret.png")
+    shutil.copy(dark, outside)
+    kafka.send("names", [(None, it.encode()) for it in (dark, broken, outside)])
+    with stream.of(str(archive), "--topic", "names"):
+        until(lambda: len(stream.rows()) == 1 and len(stream.letters()) == 2, "an answer")
+    assert {key: row["class"] for key, row in stream.rows().items()} == {dark: "dark"}
+    assert stream.letters() == {broken: "corrupt", outside: "outside_source"}
