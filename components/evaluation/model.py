@@ -29,7 +29,7 @@ class EvaluatedModel:
         contract = read_contract(Path(path)) if (Path(path) / CONTRACT_PATH).is_file() else None
         self.task = contract.task if contract else SINGLE_LABEL
         self.image = contract.image if contract else ImageSpec()
-        self._path = path
+        self.path = path
         self._loaded = tf.saved_model.load(path)  # the signature lives only as long as this object
         if EXAMPLES_SIGNATURE not in self._loaded.signatures:
             raise DataError(
@@ -51,7 +51,7 @@ class EvaluatedModel:
         missing = set(self._outputs) - set(outputs)
         if missing:
             raise DataError(
-                f"{self._path}: {EXAMPLES_SIGNATURE} answers {sorted(outputs)}, "
+                f"{self.path}: {EXAMPLES_SIGNATURE} answers {sorted(outputs)}, "
                 f"without {sorted(missing)}: export it with the trainer's export"
             )
         return {name: outputs[name].numpy() for name in self._outputs}

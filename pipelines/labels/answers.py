@@ -1,6 +1,6 @@
 """Answers of an exported model for examples that it was not trained on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -27,12 +27,18 @@ def add_answers(audit: Audit | None, model_dir: str, files: Sequence[str]) -> Au
     Returns:
         The audit; None without any example.
     """
-    served = EvaluatedModel(model_dir)
+    return add_examples(audit, EvaluatedModel(model_dir), record_batches(*files, size=_BATCH))
+
+
+def add_examples(
+    audit: Audit | None, served: EvaluatedModel, batches: Iterable[Sequence[bytes]]
+) -> Audit | None:
+    """Adds batches of serialized examples to an audit; as `add_answers`."""
     evaluated, frame = evaluated_task(served.task), None
-    for batch in record_batches(*files, size=_BATCH):
+    for batch in batches:
         if frame is None:
             classes = served.classes(batch[0])
-            model = Model("candidate", model_dir, classes, served.image)
+            model = Model("candidate", served.path, classes, served.image)
             frame = frames_of([model])[model.name]
             audit = audit or Audit(served.task, classes)
         assert audit is not None

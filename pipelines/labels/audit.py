@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.predictions import Head, PredictionTable
+from components.evaluation.predictions import Head, PredictionRow, PredictionTable
 from components.label_audit.issues import LabelIssue, by_suspicion
 from components.label_audit.tasks.base import audited_task
 from components.node.files import PREDICTIONS_FILE
 from components.raster.errors import DataError
-from components.raster.task import SINGLE_LABEL, Task
+from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES, Task
 from pipelines.local.latest import split_pattern
 from pipelines.local.record import list_records
 
@@ -56,25 +56,35 @@ class Audit:
 def audit_predictions(path: Path) -> Audit | None:
     """Audits the labels of a test split by its evaluation's predictions; no model is loaded.
 
-    None where it holds no probabilities: the task's answers are numbers, masks or boxes.
+    None where these hold too little: those of masks and boxes.
 
     Raises:
-        DataError: the file is not such a table.
+        DataError: it is no such file.
     """
     predictions = PredictionTable(path)
     head = predictions.head
     audit, known = Audit(head.task, head.classes), False
     for row in predictions:
-        if row.probabilities is None or row.truth is None:
+        prediction = _prediction(row, head)
+        if prediction is None or row.truth is None:
             audit.without_truth += 1
             continue
         known = True
-        audit.add(row.key, _truth(row.truth, head), np.array(row.probabilities), {})
+        audit.add(row.key, _truth(row.truth, head), prediction, {})
     return audit if known else None
 
 
+def _prediction(row: PredictionRow, head: Head) -> Any:
+    """Returns the probabilities, or the number; None without one."""
+    if head.task in WITHOUT_CLASSES:
+        return None if row.answer is None else float(row.answer)
+    return None if row.probabilities is None else np.array(row.probabilities)
+
+
 def _truth(text: str, head: Head) -> Any:
-    """Returns the index of a class, or the presence of each where an image has several."""
+    """Returns the number, the index of the class, or of several classes the presence of each."""
+    if head.task in WITHOUT_CLASSES:
+        return float(text)
     names = head.names(text)
     present = np.array([name in names for name in head.classes])
     if head.task != SINGLE_LABEL:

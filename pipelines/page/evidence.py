@@ -57,7 +57,10 @@ class Thumbnail:
 
 @dataclass(frozen=True)
 class ShownExample:
-    """An example of the test split: its pictures, and truth, answer and confidence as text."""
+    """An example of the test split: its pictures, and truth, answer and confidence as text.
+
+    `suggested` is what a suspicious label might be, and `detail` where in the image.
+    """
 
     key: str
     pictures: tuple[Thumbnail, ...]
@@ -65,6 +68,8 @@ class ShownExample:
     answer: str
     confidence: float | None = None
     score: float | None = None
+    suggested: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True)

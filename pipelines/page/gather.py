@@ -1,15 +1,17 @@
 """Evidence of a page, gathered from the artifacts of a run."""
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from components.evaluation.model import EvaluatedModel
 from components.evaluation.predictions import PredictionRow, PredictionTable
+from components.label_audit.issues import LabelIssue
 from components.node.files import PREDICTIONS_FILE, STATISTICS_FILE, split_folder
 from components.node.records import shards
 from components.raster.pictures.sheet import legend_of
-from components.raster.task import SINGLE_LABEL
+from components.raster.task import SINGLE_LABEL, Task
 from components.statistics.feature_stats import read as read_statistics
 from pipelines.page.drift import feature_drift
 from pipelines.page.evidence import (
@@ -20,8 +22,9 @@ from pipelines.page.evidence import (
     Thumbnail,
 )
 from pipelines.page.geojson import GEOJSON_FILE, write_geojson
-from pipelines.page.predicted import PredictionTally, known
-from pipelines.page.thumbnails import draw_examples, read_examples
+from pipelines.page.predicted import Choice, PredictionTally, known
+from pipelines.page.suspects import of_examples, suspects_among, suspects_of_split
+from pipelines.page.thumbnails import answers_in_pictures, draw_examples, read_examples
 from serving.contract.contract import CONTRACT_PATH, read_contract
 
 _TRAIN = "train"
@@ -65,8 +68,14 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
             write_geojson(predictions.without_probabilities(), file)
     groups = [(group, rows) for group, rows in _groups(tally, sources.split) if rows]
+    issues = suspects_of_split(path)
+    suspicious = of_examples(issues or (), Choice().suspicious)
     keys = [row.key for _, rows in groups for row in rows]
-    thumbnails = _thumbnails(sources, keys, explained={row.key for row in tally.worst})
+    examples = _examples(sources, [*keys, *suspicious])
+    served = _served(sources, head.task) if examples else None
+    if issues is None and served:
+        suspicious = of_examples(suspects_among(examples, served), Choice().suspicious)
+    thumbnails = _thumbnails(sources, examples, {row.key for row in tally.worst}, served)
     legend = [
         (name, f"#{red:02x}{green:02x}{blue:02x}")
         for name, (red, green, blue) in legend_of(head.classes)
@@ -76,9 +85,12 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
         curves=tally.curves,
         places=tally.places,
         place_count=tally.place_count,
-        groups=tuple(
-            replace(group, examples=tuple(_shown(row, thumbnails) for row in rows))
-            for group, rows in groups
+        groups=(
+            *(
+                replace(group, examples=tuple(_shown(row, thumbnails) for row in rows))
+                for group, rows in groups
+            ),
+            *_suspects(predictions, suspicious, thumbnails, sources.split, issues is None),
         ),
         legend=tuple(legend) if any(len(it) > 2 for it in thumbnails.values()) else (),
         drift=drift,
@@ -99,20 +111,61 @@ def _groups(
         yield ExampleGroup(name or "Examples", by_lot, (), of_class=bool(name)), rows
 
 
-def _thumbnails(
-    sources: Sources, keys: Iterable[str], explained: Collection[str]
-) -> dict[str, tuple[Thumbnail, ...]]:
+def _suspects(
+    predictions: PredictionTable,
+    issues: Mapping[str, LabelIssue],
+    thumbnails: Mapping[str, tuple[Thumbnail, ...]],
+    split: str,
+    shown_alone: bool,
+) -> Iterator[ExampleGroup]:
+    """Yields the group of suspected label errors, if there are any, the most suspicious first."""
+    if not issues:
+        return
+    rows = {row.key: row for row in predictions.without_probabilities() if row.key in issues}
+    among = "the examples of this page" if shown_alone else f"the {split} split"
+    note = (
+        f"Labels among {among} that the model, which never saw them, disagrees with; no proof. "
+        "All of them: skymill labels audit."
+    )
+    shown = (
+        replace(
+            _shown(rows[key], thumbnails),
+            confidence=it.confidence,
+            suggested=it.suggested,
+            detail=it.detail,
+        )
+        for key, it in issues.items()
+        if key in rows
+    )
+    yield ExampleGroup("Suspected label errors", note, tuple(shown))
+
+
+def _examples(sources: Sources, keys: Iterable[str]) -> dict[str, bytes]:
+    """Reads the examples with these keys, each once, in their order; none without a contract."""
     if not os.path.exists(os.path.join(sources.model, CONTRACT_PATH)):
         return {}
     wanted = tuple(dict.fromkeys(keys))
-    files = shards(split_folder(sources.examples, sources.split))
-    found = read_examples(files, wanted)
-    ordered = {key: found[key] for key in wanted if key in found}
+    found = read_examples(shards(split_folder(sources.examples, sources.split)), wanted)
+    return {key: found[key] for key in wanted if key in found}
+
+
+def _served(sources: Sources, task: Task) -> EvaluatedModel | None:
+    return EvaluatedModel(sources.model) if answers_in_pictures(task) else None
+
+
+def _thumbnails(
+    sources: Sources,
+    examples: Mapping[str, bytes],
+    explained: Collection[str],
+    served: EvaluatedModel | None,
+) -> dict[str, tuple[Thumbnail, ...]]:
+    if not examples:
+        return {}
     contract = read_contract(Path(sources.model))
-    return draw_examples(ordered, contract, sources.model, explained)
+    return draw_examples(examples, contract, sources.model, explained, served)
 
 
-def _shown(row: PredictionRow, thumbnails: dict[str, tuple[Thumbnail, ...]]) -> ShownExample:
+def _shown(row: PredictionRow, thumbnails: Mapping[str, tuple[Thumbnail, ...]]) -> ShownExample:
     return ShownExample(
         key=row.key,
         pictures=thumbnails.get(row.key, ()),

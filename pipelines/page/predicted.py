@@ -26,10 +26,11 @@ MOST_PLACES = 20_000
 
 @dataclass(frozen=True)
 class Choice:
-    """Numbers of examples to show: mistakes, uncertain answers, and some of each class."""
+    """Numbers of examples to show: mistakes, uncertain answers, suspicious labels, of a class."""
 
     worst: int = 12
     uncertain: int = 12
+    suspicious: int = 12
     classes: int = 20
     of_class: int = 6
 

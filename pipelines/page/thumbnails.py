@@ -18,6 +18,7 @@ from components.raster.example import ENCODED, KEY
 from components.raster.pictures.heat import blended
 from components.raster.pictures.sheet import Card
 from components.raster.pictures.stretch import Picture
+from components.raster.task import Task
 from components.raster.tiles.valid_mask import Pixels
 from pipelines.page.evidence import Thumbnail
 from serving.client.explanation import GRAD_CAM, GRADIENTS
@@ -67,6 +68,7 @@ def draw_examples(
     contract: Contract,
     model: str,
     explained: Collection[str] = (),
+    served: EvaluatedModel | None = None,
     limits: Limits = Limits(),
 ) -> dict[str, tuple[Thumbnail, ...]]:
     """Draws each example; where truth and answer are pictures, also these and what differs.
@@ -74,14 +76,13 @@ def draw_examples(
     Args:
         examples: serialized, by key; the last ones have no pictures where the limit is reached.
         contract: of the model.
-        model: folder of the SavedModel, which is called only for a task that answers in pictures,
-            and for explanations.
+        model: folder of the SavedModel, which is loaded only for explanations.
         explained: keys of the examples whose answers are explained, by a model that can.
+        served: the model, for a task that answers in pictures.
         limits: of the pictures.
     """
     board = board_of(contract.task)
     items = list(examples.items())
-    served = EvaluatedModel(model) if _answers_in_pictures(board) and items else None
     explains = contract.explanations is not None and any(key in explained for key in examples)
     explainer = ExplainedModel(Path(model)) if explains else None
     decode = _decoder(contract)
@@ -124,8 +125,9 @@ def _explanations(
     }
 
 
-def _answers_in_pictures(board: Board[Any]) -> bool:
-    return board.cards_per_example > 1
+def answers_in_pictures(task: Task) -> bool:
+    """Checks whether truth and answer of a task are pictures."""
+    return board_of(task).cards_per_example > 1
 
 
 def _decoder(contract: Contract) -> Decode:

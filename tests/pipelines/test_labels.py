@@ -71,6 +71,21 @@ def test_a_bar_in_the_name_of_a_class_goes_into_a_correction_and_out_of_it_again
     assert classes_of(row["label"]) == ("bare|sand",)
 
 
+def test_a_wrong_number_is_found_from_the_predictions_alone(tmp_path):
+    rows = [
+        PredictionRow(f"{at:02d}.png", truth=f"{at}", answer=f"{at + 0.1 * (-1) ** at:.9g}")
+        for at in range(20)
+    ]
+    rows[4] = PredictionRow("04.png", truth="40", answer="4.1")
+    rows.append(PredictionRow("none.png", answer="7"))
+    path = tmp_path / "p.parquet"
+    write_predictions(path, Head("regression", ()), rows)
+    audit = audit_predictions(path)
+    assert (len(audit), audit.without_truth) == (20, 1)
+    (issue,) = audit.issues()
+    assert (issue.key, issue.given, issue.suggested) == ("04.png", "40", "4.1")
+
+
 def test_predictions_without_probabilities_ask_for_the_model(tmp_path):
     path = tmp_path / "p.parquet"
     write_predictions(path, Head("segmentation", CLASSES), [PredictionRow("a", truth="x")])

@@ -12,9 +12,11 @@ from PIL import Image
 from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.node.files import PREDICTIONS_FILE
 from components.raster.pictures.colours import WRONG_RGB
+from pipelines.page.content import Content
 from pipelines.page.evidence import PageEvidence, ShownExample
 from pipelines.page.gather import Sources, gather
 from pipelines.page.geojson import GEOJSON_FILE
+from pipelines.page.render import run_page
 from pipelines.page.thumbnails import read_examples
 from tests.components.models import serialized, write_split
 from tests.components.task_models import png, save_task_model
@@ -80,6 +82,43 @@ def test_truth_answer_and_difference_are_side_by_side(gathered: tuple[PageEviden
 def test_what_is_sure_comes_after_what_is_not(gathered: tuple[PageEvidence, Path]) -> None:
     [group] = [group for group in gathered[0].groups if group.title == "Most uncertain"]
     assert [it.key for it in group.examples] == ["wrong", "right"]
+
+
+def test_a_mask_that_the_model_contradicts_is_a_suspected_label_error(
+    gathered: tuple[PageEvidence, Path],
+) -> None:
+    [group] = [it for it in gathered[0].groups if it.title == "Suspected label errors"]
+    [example] = group.examples
+    assert (example.key, example.suggested) == ("wrong", "bright")
+    assert example.detail == "50.0% of the pixels"
+    assert [it.caption for it in example.pictures][:2] == ["image", "truth"]
+    assert "Labels among the examples of this page" in group.note
+
+
+def test_a_suspected_label_error_is_shown_with_what_it_might_be(tmp_path: Path) -> None:
+    """Of twenty examples one has the label of the class that the model is sure it is not."""
+    rows = []
+    for at in range(20):
+        name, other = CLASSES if at % 2 else reversed(CLASSES)
+        shares = (0.9, 0.1) if name == CLASSES[0] else (0.1, 0.9)
+        truth = other if at == 4 else name
+        rows.append(
+            PredictionRow(
+                f"{at:02d}", truth=truth, answer=name, confidence=0.9, probabilities=shares
+            )
+        )
+    (tmp_path / "evaluation").mkdir()
+    write_predictions(
+        tmp_path / "evaluation" / PREDICTIONS_FILE, Head("single_label", CLASSES), rows
+    )
+    folders = [str(tmp_path / it) for it in ("examples", "model", "evaluation", "statistics")]
+    evidence = gather(Sources("test", *folders), str(tmp_path))
+    [group] = [it for it in evidence.groups if it.title == "Suspected label errors"]
+    [example] = group.examples
+    assert (example.key, example.truth, example.suggested) == ("04", "dark", "bright")
+    page = run_page(Content(title="made", evidence=evidence))
+    assert "label: dark" in page
+    assert "might be: bright" in page
 
 
 def test_the_map_lies_beside_the_page(gathered: tuple[PageEvidence, Path]) -> None:
