@@ -12,8 +12,8 @@ from pipelines.cli.options import LocalPath, config_option, json_option
 from pipelines.cli.quiet import without_native_output
 
 if TYPE_CHECKING:
+    from pipelines.audit.audit import Audit
     from pipelines.config.tree import PipelineConfig
-    from pipelines.labels.audit import Audit
     from pipelines.local.folds import Fold
 
 _SHOWN = 10
@@ -67,7 +67,7 @@ def audit(
     from components.label_audit.issues import corrections_csv, write_issues
     from components.raster.errors import DataError
     from pipelines.config.tree import load_config
-    from pipelines.labels.audit import counts_by_pair
+    from pipelines.labels.evaluated_run import counts_by_pair
 
     if corrections and corrections.exists():
         raise DataError(
@@ -94,14 +94,15 @@ def audit(
 
 
 def _of_test_split(config: "PipelineConfig", run_id: str | None) -> "Audit | None":
+    from pipelines.audit.audit import audit_predictions
     from pipelines.definition.workspace import Workspace
-    from pipelines.labels.audit import audit_predictions, evaluated_run
+    from pipelines.labels.evaluated_run import evaluated_run
 
     run = evaluated_run(Workspace(config.workspace).runs, run_id)
     found = audit_predictions(run.predictions)
     if found is not None:
         return found
-    from pipelines.labels.answers import add_answers
+    from pipelines.audit.answers import add_answers
 
     return add_answers(None, run.model, run.files(config.evaluation.split))
 

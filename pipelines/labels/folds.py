@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from pipelines.audit.answers import add_answers
+from pipelines.audit.audit import Audit
 from pipelines.config.tree import PipelineConfig
-from pipelines.labels.answers import add_answers
-from pipelines.labels.audit import Audit
 from pipelines.local.folds import Fold, trained_folds
 
 

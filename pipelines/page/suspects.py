@@ -6,8 +6,8 @@ from pathlib import Path
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.predictions import PredictionTable
 from components.label_audit.issues import LabelIssue
-from pipelines.labels.answers import add_examples
-from pipelines.labels.audit import Audit, audit_predictions
+from pipelines.audit.answers import add_examples
+from pipelines.audit.audit import Audit, audit_predictions
 
 #: With more probabilities than this, a page names no suspects: they would take too much memory.
 _MOST_NUMBERS = 20_000_000

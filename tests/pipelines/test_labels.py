@@ -14,8 +14,8 @@ from components.evaluation.predictions import Head, PredictionRow, write_predict
 from components.ingest.listing.manifest import classes_of
 from components.label_audit.issues import captions, corrections_csv
 from components.raster.task import TASKS
+from pipelines.audit.audit import audit_predictions
 from pipelines.cli.main import cli
-from pipelines.labels.audit import audit_predictions
 
 CLASSES = ("forest", "water")
 

@@ -11,7 +11,7 @@ from components.evaluation.model import EvaluatedModel
 from components.evaluation.tasks.registry import evaluated_task
 from components.node.records import record_batches
 from components.raster.example import KEY
-from pipelines.labels.audit import Audit
+from pipelines.audit.audit import Audit
 
 _BATCH = 32
 
