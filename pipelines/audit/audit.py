@@ -49,7 +49,7 @@ def audit_predictions(path: Path) -> Audit | None:
     None where these hold too little: those of masks and boxes.
 
     Raises:
-        DataError: it is no such file.
+        DataError: the file has no predictions.
     """
     predictions = PredictionTable(path)
     head = predictions.head
