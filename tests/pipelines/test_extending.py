@@ -1,6 +1,10 @@
 """The example of docs/extending.md: what the page shows are its files, and it runs."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +67,38 @@ def test_changed_code_changes_the_nodes_that_run_it(repository: Path) -> None:
     old, new = properties("1.0"), properties("1.1")
     changed = {name for name in old if old[name] != new[name]}
     assert changed - {"Baseline"} == {"Trainer", "Evaluation", "OwnGates"}  # it is never cached
+
+
+@pytest.mark.slow
+def test_the_package_is_installed_as_in_an_image_and_named_by_its_entry_points(
+    blocks: dict[str, str], repository: Path, tmp_path: Path
+) -> None:
+    [install] = re.findall(
+        r"^RUN python3 -m (pip .*) /build$", blocks[f"{EXAMPLE}/Dockerfile"], re.M
+    )
+    source, own = tmp_path / "build", tmp_path / "own"
+    shutil.copytree(repository / EXAMPLE, source)
+    words = [str(own) if word == "/opt/own" else word for word in install.split()]
+    subprocess.run([sys.executable, "-m", *words, str(source)], check=True, capture_output=True)
+    config = tmp_path / "skymill.yaml"
+    config.write_text(
+        re.sub(r"skymill_example\.\w+:(\w+)", _entry_point, blocks[f"{EXAMPLE}/skymill.yaml"])
+    )
+    (tmp_path / "images").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "pipelines.cli", "config", "check", str(config)],
+        env={**os.environ, "PYTHONPATH": f"{repository}{os.pathsep}{own}"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "not checked" not in done.stdout + done.stderr
+
+
+def _entry_point(code: re.Match[str]) -> str:
+    """Returns the name under which the package registers a function or class."""
+    return {"ConfusionCost": "confusion_cost", "MeanCost": "mean_cost"}.get(code[1], code[1])
 
 
 @pytest.mark.slow
