@@ -9,7 +9,7 @@ from components.ingest.files.checksums import UNKNOWN, content_checksums
 from components.ingest.records.family import FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.fingerprint import fingerprint_of
-from components.raster.spatial.rules import ByArea, SplitRule
+from components.raster.spatial.rules import SplitRule
 
 
 def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
@@ -43,7 +43,7 @@ def fingerprint_input(
         DataError: the source as a whole cannot be read.
     """
     family = family_of(source)
-    split_files = [split_by.path] if isinstance(split_by, ByArea) else []
+    split_files = [] if split_by is None else split_by.files
     return family.fingerprint_input(family.find() if found is None else found, split_files)
 
 

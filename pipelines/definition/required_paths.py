@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from components.ingest.records.source import InputPath
 from components.raster.errors import ConfigError, SkymillError
 from components.raster.location import is_remote, local_path
-from components.raster.spatial.rules import ByArea
 from pipelines.config.tree import PipelineConfig
 from pipelines.definition.kinds import Kind
 from pipelines.definition.resolve import prediction_of
@@ -50,8 +49,8 @@ def input_paths(config: PipelineConfig, kind: Kind = "training") -> Iterator[Inp
     split_by, model = config.ingest.split_by, config.train.model
     for named in config.ingest.source.input_paths():
         yield named._replace(key=f"ingest.source.{named.key}")
-    if isinstance(split_by, ByArea):
-        yield InputPath("ingest.split_by.path", split_by.path, "file")
+    for path in () if split_by is None else split_by.files:
+        yield InputPath("ingest.split_by.path", path, "file")
     if isinstance(model, Backbone) and model.weights not in (None, "imagenet"):
         yield InputPath("train.model.weights", str(model.weights), "file")
 

@@ -46,7 +46,14 @@ _Side = Annotated[float, Field(ge=10, le=2_000_000)]
 _UNIT_M = 10_000.0
 
 
-class ByBlock(Frozen):
+class _Rule(Frozen):
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Files whose content decides the splits."""
+        return ()
+
+
+class ByBlock(_Rule):
     """Blocks of ground, drawn to the splits by their place alone."""
 
     by: Literal["block"] = "block"
@@ -68,21 +75,21 @@ class ByBlock(Frozen):
         return f"by blocks of ground of {self.block_m:g} m, {margin}"
 
 
-class ByScene(Frozen):
+class ByScene(_Rule):
     """All tiles of a scene together."""
 
     by: Literal["scene"] = "scene"
     words: ClassVar[str] = "by scene: all tiles of a scene are in one split"
 
 
-class ByGroup(Frozen):
+class ByGroup(_Rule):
     """All tiles of a group together; the source says what a tile's group is."""
 
     by: Literal["group"] = "group"
     words: ClassVar[str] = "by group: all tiles of a group are in one split"
 
 
-class ByDate(Frozen):
+class ByDate(_Rule):
     """The past to train on, what came later to evaluate and test."""
 
     by: Literal["date"] = "date"
@@ -106,7 +113,7 @@ class ByDate(Frozen):
         return f"by date: eval from {self.eval_from}, test from {self.test_from}"
 
 
-class ByArea(Frozen):
+class ByArea(_Rule):
     """Drawn areas; a tile belongs to a split when it lies wholly in that split's areas."""
 
     by: Literal["area"] = "area"
@@ -119,8 +126,13 @@ class ByArea(Frozen):
         description="Side in metres of the blocks of ground that intervals take as independent.",
     )
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The file of areas."""
+        return (self.path,)
 
-class ByTile(Frozen):
+
+class ByTile(_Rule):
     """Each tile on its own, at random but forever. Neighbours leak into each other."""
 
     by: Literal["tile"] = "tile"
