@@ -1,4 +1,4 @@
-"""Configuration of gates of the user's own."""
+"""Configuration of the user's own gates."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from components.raster.extension import Called
 
 
 class CustomGate(Called):
-    """A function of what a run has measured, which gives findings: see docs/extending.md."""
+    """A function from the measurements of a run to findings: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.gates"
     passes: ClassVar[tuple[str, ...]] = ("evidence",)

@@ -124,7 +124,7 @@ def _suspects(
     rows = {row.key: row for row in predictions.without_probabilities() if row.key in issues}
     among = "the examples of this page" if shown_alone else f"the {split} split"
     note = (
-        f"Labels among {among} that the model, which never saw them, disagrees with; no proof. "
+        f"Labels among {among} that the model, which never saw them, disagrees with: no proof. "
         "All of them: skymill labels audit."
     )
     shown = (

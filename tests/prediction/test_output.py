@@ -126,7 +126,7 @@ def test_a_map_does_not_lie_in_that_of_another_scene():
         return [SceneSource(scene_id, (BandFile(f"/{scene_id}.tif", ()),)) for scene_id in ids]
 
     check_folders(scenes("a/b", "a/c", "ab", "a-b"))
-    with pytest.raises(DataError, match="'a/b/c' would lie in the folder of those of 'a'"):
+    with pytest.raises(DataError, match="'a/b/c' would be in the folder of those of 'a'"):
         check_folders(scenes("a/b/c", "a"))
 
 

@@ -396,7 +396,7 @@ def test_what_a_store_refuses_is_told_with_its_address(
     bucket.forbidden = True
     with pytest.raises(StorageError, match="://models/prod/landcover: .*credentials"):
         store.numbers()
-    with pytest.raises(PushError, match="models lie in a folder, or below s3:// or gs:// or az://"):
+    with pytest.raises(PushError, match="models are in a folder, or below s3:// or gs:// or az://"):
         version_store("minio://models/x")
 
 

@@ -98,7 +98,7 @@ def check_folders(sources: Iterable[SceneSource]) -> None:
         for parent in map(str, PurePosixPath(scene_id).parents):
             if parent in ids:
                 raise DataError(
-                    f"the outputs of the scene {scene_id!r} would lie in the folder of those of "
+                    f"the outputs of the scene {scene_id!r} would be in the folder of those of "
                     f"{parent!r}. Rename one, or give each an --output of its own."
                 )
 
@@ -180,7 +180,7 @@ def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:
         if source.files:
             yield source
         else:
-            detail = f"no raster beside {mtl} is called as a band."
+            detail = f"no raster beside {mtl} is named like a band."
             below.rejects.append(SceneRejected(source.scene_id, Reason.NO_BANDS, detail))
     if used < len(rasters):
         below.ignored[NO_BAND] += len(rasters) - used
