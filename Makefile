@@ -11,9 +11,12 @@ SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
 # For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
 # An empty one here keeps out a variable of the environment. KUBEFLOW is a folder of the programs of
-# Kubeflow Pipelines.
+# Kubeflow Pipelines. Without it they are built, from another repository and at another commit if
+# KUBEFLOW_GIT and KUBEFLOW_COMMIT name them.
 CONTEXT =
 KUBEFLOW =
+KUBEFLOW_GIT =
+KUBEFLOW_COMMIT =
 BENCH ?= batch explain fronts ingest input_pipeline listing map_objects maps page pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
@@ -68,8 +71,9 @@ containers: $(READY) ## build the images and run the package in them; root on De
 	@SKYMILL_DOCKER_HOST="$(DOCKER)" $(BIN)/python -m pytest -m containers --durations=0 \
 		tests/containers $(PYTEST_ARGS)
 
-backend: $(READY) ## build servers of Kubernetes and Argo and run against them; needs Go
+backend: $(READY) ## build servers of Kubernetes, Argo and Kubeflow and run against them; needs Go
 	@sh tests/backend/build.sh "$(CONTEXT)"
+	@$(if $(CONTEXT)$(KUBEFLOW),:,sh tests/backend/kubeflow.sh "$(KUBEFLOW_GIT)" "$(KUBEFLOW_COMMIT)")
 	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" SKYMILL_BACKEND_KUBEFLOW="$(abspath $(KUBEFLOW))" \
 		sh tests/backend/alone.sh \
 		$(BIN)/python -m pytest -m backend --durations=0 tests/backend $(PYTEST_ARGS)

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from kubernetes import client
 
+from pipelines.kubeflow.client.retry_default import CONFIG_MAP
 from tests.backend.cluster import Cluster
 from tests.backend.processes import running, until
 
@@ -236,7 +237,7 @@ def configure(cluster: Cluster, settings: Mapping[str, Any], instance: str = "")
 
 
 def _name(instance: str) -> str:
-    return f"workflow-controller{instance and '-'}{instance}"
+    return f"{CONFIG_MAP}{instance and '-'}{instance}"
 
 
 def _variable(pod: Json, name: str) -> str:

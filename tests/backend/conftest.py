@@ -21,9 +21,9 @@ def tools(repository: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def kubeflow_programs() -> Path:
-    """The folder of Kubeflow's programs that was named; it is not there if none was."""
-    return Path(os.environ.get(KUBEFLOW_VARIABLE) or "/nonexistent")
+def kubeflow_programs(tools: Path) -> Path:
+    """The folder of Kubeflow's programs: the one that was named, else that of those built."""
+    return Path(os.environ.get(KUBEFLOW_VARIABLE) or tools / "kubeflow")
 
 
 @pytest.fixture(scope="session")

@@ -98,10 +98,12 @@ REFUSED: dict[str, tuple[Spoil, str, str]] = {
 }
 
 
-def send(server: KubeflowServer, text: str, parameters: Tree | None = None) -> str:
-    """Uploads a package as it is and starts a run of it."""
+def send(
+    server: KubeflowServer, text: str, parameters: Tree | None = None, *, name: str = "sent"
+) -> str:
+    """Uploads a package as it is to a new pipeline and starts a run of it."""
     client = server.api.client
-    made = client.pipelines.pipeline_service_create_pipeline(pipeline={"display_name": "sent"})
+    made = client.pipelines.pipeline_service_create_pipeline(pipeline={"display_name": name})
     version = server.catalogue.upload(made.pipeline_id, "one", text)
     body = {
         "display_name": "sent",

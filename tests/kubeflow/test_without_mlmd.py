@@ -13,6 +13,7 @@ from pipelines.kubeflow import connect
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.run_state import FailedStep
 from pipelines.kubeflow.client.server import KubeflowServer
+from tests.kubeflow.api_server.engine import KILLED, KILLED_MESSAGE
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.tiny import submission, tiny_spec
@@ -53,6 +54,38 @@ def test_the_log_is_that_of_the_pod_that_the_task_names(server: KubeflowServer, 
     api.requests.clear()
     assert server.run_state(run_id).failed == (FailedStep("second", "DataError: no image"),)
     assert len([line for line in api.requests if line.endswith("/log")]) == 1
+
+
+def test_a_step_that_has_not_begun_when_the_run_ends_is_skipped(
+    server: KubeflowServer, api: Api
+) -> None:
+    """It has no task: its driver would have made one."""
+    run_id = started(server)
+    steps = {"first": "FAILED", "second": "SKIPPED"}
+    api.store.set_state(run_id, "RUNNING", {"first": "RUNNING", "second": "SKIPPED"})
+    assert server.run_state(run_id).steps == {"first": "RUNNING"}
+    api.store.set_state(run_id, "FAILED", steps)
+    assert server.run_state(run_id).steps == steps
+
+
+def test_a_step_that_was_killed_has_failed_with_the_engines_message(
+    server: KubeflowServer, api: Api
+) -> None:
+    """Its launcher reported neither an end nor its pod."""
+    run_id = started(server)
+    steps = {"first": "SUCCEEDED", "second": KILLED}
+    api.store.set_state(run_id, "FAILED", steps, {"second": "epoch 3\n"})
+    state = server.run_state(run_id)
+    assert state.steps == {"first": "SUCCEEDED", "second": "FAILED"}
+    assert state.failed == (FailedStep("second", KILLED_MESSAGE),)
+    assert state.settled
+    assert server.step_logs(run_id) == {"second": "epoch 3\n"}
+
+
+def test_a_running_step_has_a_log(server: KubeflowServer, api: Api) -> None:
+    run_id = started(server)
+    api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"}, {"first": "epoch 3\n"})
+    assert server.step_logs(run_id, "first") == {"first": "epoch 3\n"}
 
 
 @pytest.mark.parametrize(

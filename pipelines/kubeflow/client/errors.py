@@ -1,6 +1,7 @@
 """Readable errors for refusals by a Kubeflow Pipelines server or a proxy before it."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,6 +11,9 @@ from components.raster.errors import SkymillError
 _EXCERPT = 600
 #: Statuses worth a retry; most of them come from a proxy.
 _TRANSIENT_STATUS = {408, 429, 502, 503, 504}
+
+#: A frame of Go's stack, a function and its place, which internal errors have after their causes.
+_FRAME = re.compile(r"\n\S+\n\t\S+:\d+")
 
 #: Words that show that an internal error is caused by the request: a retry would fail again.
 _LASTING = ("invalidinput", "invalid input", "failed to compile job", "failed to parse")
@@ -158,7 +162,7 @@ def _message(body: Any) -> str:
         text = str(tree.get("message") or tree.get("error_message") or tree.get("error") or text)
     elif text.lstrip().startswith("<"):
         text = "a web page"
-    text = " ".join(text.split()).rstrip(".")
+    text = " ".join(_FRAME.sub("", text).split()).rstrip(".")
     return text if len(text) <= _EXCERPT else f"{text[:_EXCERPT]}..."
 
 

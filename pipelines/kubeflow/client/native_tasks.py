@@ -1,32 +1,72 @@
-"""A run's record in releases without ML Metadata: the API's own tasks."""
+"""A run's record in releases without ML Metadata: the API's own tasks.
 
-from collections.abc import Sequence
+The driver of a step creates its task, and the launcher reports its pod and its end when it ends.
+What became of a step whose pod was killed, and the pod of one that runs, are in the engine's
+workflow, which is asked for only there.
+"""
+
+from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from pipelines.kubeflow.client.definition import Definition
-from pipelines.kubeflow.client.records import FAILED, SUCCEEDED, StepRecord, message_of, plain_state
+from pipelines.kubeflow.client.engine_workflow import EngineWorkflow
+from pipelines.kubeflow.client.records import (
+    ENDED,
+    FAILED,
+    SKIPPED,
+    SUCCEEDED,
+    StepRecord,
+    message_of,
+    plain_state,
+)
 from pipelines.kubeflow.contract.package_format import Json
 
 #: The end of the launcher's message for every step that failed by itself; its log has the reason.
 _NO_REASON = "exit status 1"
+_CACHED = "CACHED"
 
 
 class NativeTasks:
     """Tasks as `GET runs/{id}?view=FULL` returns them; implements `records.BackendRecord`."""
 
-    def __init__(self, tasks: Sequence[Json], definition: Definition) -> None:
-        """Takes all tasks; ROOT and others that the package does not name are not steps."""
-        self._all = tasks
-        self._tasks = [one for one in tasks if one.get("name") in definition.steps]
+    def __init__(
+        self, run: Json, definition: Definition, read_workflow: Callable[[], EngineWorkflow]
+    ) -> None:
+        """Takes the server's answer for a run.
+
+        Args:
+            run: the answer; ROOT and other tasks that the package does not name are no steps.
+            definition: of the run's package.
+            read_workflow: asks for the engine's workflow of the run; called once, if at all.
+        """
+        self._all: list[Json] = run.get("tasks") or []
+        self._ended = plain_state(run.get("state")) in ENDED
+        self._tasks = {one["name"]: one for one in self._all if one.get("name") in definition.steps}
+        self._definition = definition
+        self._read_workflow = read_workflow
+
+    @cached_property
+    def _workflow(self) -> EngineWorkflow:
+        return self._read_workflow()
 
     def steps(self) -> list[StepRecord]:
-        """Returns the steps; a cached one has succeeded."""
-        return [_record(task) for task in self._tasks]
+        """Returns the steps; a cached one has succeeded.
+
+        After the end of the run those without a task are skipped: none of them began.
+        """
+        found = [self._record(task) for task in self._tasks.values()]
+        if self._ended:
+            left = sorted(self._definition.steps - self._tasks.keys())
+            found += [StepRecord(name, SKIPPED) for name in left]
+        return found
 
     def pods(self, step: str) -> list[str]:
         """Returns the exact names of a step's executor pods, the last attempt first."""
-        pods = [pod for task in self._tasks if task["name"] == step for pod in task.get("pods", [])]
-        return [pod["name"] for pod in reversed(pods) if pod.get("type") == "EXECUTOR"]
+        pods = self._tasks[step].get("pods", []) if step in self._tasks else []
+        names = [pod["name"] for pod in reversed(pods) if pod.get("type") == "EXECUTOR"]
+        known = plain_state(self._tasks.get(step, {}).get("state"))
+        return names if known in (SUCCEEDED, FAILED) and names else self._workflow.pods(step)
 
     def metrics(self) -> dict[str, float]:
         """Returns the metrics of all tasks; each metric is an artifact of its own."""
@@ -38,12 +78,13 @@ class NativeTasks:
                         found[artifact["name"]] = float(artifact["number_value"])
         return dict(sorted(found.items()))
 
-
-def _record(task: Json) -> StepRecord:
-    state = plain_state(task.get("state"))
-    cached = state == "CACHED"
-    message = _message(task) if state == FAILED else ""
-    return StepRecord(task["name"], SUCCEEDED if cached else state, cached, message)
+    def _record(self, task: Json) -> StepRecord:
+        name, state = task["name"], plain_state(task.get("state"))
+        if state == _CACHED:
+            return StepRecord(name, SUCCEEDED, cached=True)
+        if self._ended and state not in ENDED:
+            return StepRecord(name, FAILED, message=self._workflow.message(name))
+        return StepRecord(name, state, message=_message(task) if state == FAILED else "")
 
 
 def _message(task: Json) -> str:

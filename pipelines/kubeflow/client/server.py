@@ -183,9 +183,10 @@ class KubeflowServer:
             run: the answer with `view=FULL`.
             definition: of the run's package; other nodes are not steps.
         """
+        run_id = str(run["run_id"])
         if "tasks" in run or "task_count" in run:
-            return NativeTasks(run.get("tasks") or [], definition)
-        metadata, run_id = self.api.connection.metadata, str(run["run_id"])
+            return NativeTasks(run, definition, lambda: self._workflow(run_id))
+        metadata = self.api.connection.metadata
         return EngineNodes(run, definition, metadata, lambda: self._workflow(run_id))
 
     def _workflow(self, run_id: str) -> EngineWorkflow:

@@ -10,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
+from pipelines.kubeflow.client.connection import Connection
+from pipelines.kubeflow.client.server import KubeflowServer
 from tests.backend.argo import configure
 from tests.backend.kubeflow.installation import LOGS, SETTINGS, Kubeflow
 
@@ -34,9 +36,15 @@ def followed(installation: Kubeflow, path: Path, text: str) -> tuple[int, Json]:
 
 def follow(installation: Kubeflow, run_id: str) -> tuple[int, Json]:
     """Follows a run; the exit code of `skymill follow`, and what it prints."""
-    wait = ("--timeout", str(WAIT_S), "--metadata", installation.metadata, "--json")
-    done = skymill(installation, "follow", run_id, *wait)
+    metadata = ("--metadata", installation.metadata) if installation.metadata else ()
+    done = skymill(installation, "follow", run_id, "--timeout", str(WAIT_S), *metadata, "--json")
     return done.exit_code, json.loads(done.stdout)
+
+
+def run_ids(installation: Kubeflow) -> list[str]:
+    """All runs, the newest first."""
+    server = KubeflowServer(Connection(installation.endpoint))
+    return [one.run_id for one in server.newest_runs(100)]
 
 
 @contextmanager

@@ -1,8 +1,8 @@
 """Kubeflow Pipelines on loopback: its own servers and steps, all as pods of one node.
 
 Its own programs are API server, persistence agent, controller of schedules, driver and launcher.
-Around them are MariaDB, Argo's controller and executor, the gRPC service of `metadata_store` and
-the bucket of tests/stores/s3.py.
+Around them are MariaDB, Argo's controller and executor, the bucket of tests/stores/s3.py, and for
+a release with ML Metadata the gRPC service of `metadata_store`.
 """
 
 import json
@@ -29,11 +29,13 @@ Json = dict[str, Any]
 
 PROGRAMS = ("apiserver", "persistence_agent", "controller", "driver", "launcher-v2")
 BUCKET = "mlpipeline"
+#: The service of the bucket.
+STORE = "seaweedfs"
 
 LOGS = {
     "archiveLogs": True,
     "s3": {
-        "endpoint": "seaweedfs.kubeflow:9000",
+        "endpoint": f"{STORE}.kubeflow:9000",
         "bucket": BUCKET,
         "region": "us-east-1",
         "keyFormat": "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.name}}",
@@ -53,9 +55,9 @@ _HOSTS = (
     "ml-pipeline",
     "ml-pipeline.kubeflow.svc.cluster.local",
     "metadata-grpc-service.kubeflow.svc.cluster.local",
-    "seaweedfs.kubeflow",
+    f"{STORE}.kubeflow",
 )
-_API, _METADATA, _STORE = 8888, 8080, 9000
+_API, _METADATA, _BUCKET = 8888, 8080, 9000
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Kubeflow:
 
     Attributes:
         endpoint: of its API.
-        metadata: `HOST:PORT` of its metadata store.
+        metadata: `HOST:PORT` of its metadata store; empty if the release has none.
         cluster: where it is.
         kubelet: runs the pods of its steps.
         bucket: the objects of its artifact store.
@@ -104,9 +106,8 @@ def kubeflow(
     paths = [programs, tools, Path(sys.prefix) / "bin"]
     variables = {"PYTHONPATH": str(repository), "TF_CPP_MIN_LOG_LEVEL": "3"}
     with ExitStack() as stack:
-        stack.enter_context(http_server(Handler, port=_STORE))
+        stack.enter_context(http_server(Handler, port=_BUCKET))
         port = stack.enter_context(database(folder))
-        stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
         kubelet = stack.enter_context(node(cluster, folder, paths, seen, _HOSTS, variables))
         cluster.apply(*_installation(port))
         cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
@@ -115,12 +116,17 @@ def kubeflow(
         endpoint = f"http://127.0.0.1:{_API}"
         log = kubelet.log("ml-pipeline", "main")
         until(lambda: _answers(f"{endpoint}/apis/v2beta1/healthz"), 300, log=log)
+        # Releases without ML Metadata have artifacts in their own API.
+        native = _answers(f"{endpoint}/apis/v2beta1/artifacts")
         flags = ["--logtostderr=true", "--namespace=kubeflow"]
         cluster.apply(
             _pod("persistenceagent", ["persistence_agent", *flags]),
             _pod("scheduledworkflow", ["controller", *flags, "--metricsPort=9090"]),
         )
-        yield Kubeflow(endpoint, f"127.0.0.1:{_METADATA}", cluster, kubelet, bucket)
+        metadata = "" if native else f"127.0.0.1:{_METADATA}"
+        if metadata:
+            stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
+        yield Kubeflow(endpoint, metadata, cluster, kubelet, bucket)
 
 
 def _installation(database_port: int) -> list[Json]:
@@ -143,8 +149,8 @@ def _installation(database_port: int) -> list[Json]:
             "SecretAccessKey": "minio123",
             "BucketName": BUCKET,
             "PipelinePath": "pipelines",
-            "Host": "seaweedfs.kubeflow",
-            "Port": str(_STORE),
+            "Host": f"{STORE}.kubeflow",
+            "Port": str(_BUCKET),
             "Secure": "false",
         },
         "InitConnectionTimeout": "3m",

@@ -1,8 +1,12 @@
-"""What is known of runs apart from Skymill: from Argo's workflows and from ML Metadata."""
+"""What is known of runs apart from Skymill: from Argo's workflows and from Kubeflow's own store.
 
-from collections.abc import Callable
+The store is ML Metadata in releases that have it, and the API's tasks in those without.
+"""
+
+import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.request import urlopen
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto.metadata_store_pb2 import Execution, MetadataStoreClientConfig
@@ -68,19 +72,30 @@ def computed(installation: Kubeflow, run_id: str) -> set[str]:
 
 
 def cached(installation: Kubeflow, run_id: str) -> set[str]:
-    """The steps that a run took from the cache, as the driver notes them in ML Metadata."""
-    return _tasks(installation, run_id, lambda one: one.last_known_state == Execution.CACHED)
+    """The steps that a run took from the cache, as its driver notes them."""
+    if not installation.metadata:
+        return {one["name"] for one in _tasks(installation, run_id) if one["state"] == "CACHED"}
+    found = _executions(installation, run_id)
+    return {_task(one) for one in found if one.last_known_state == Execution.CACHED}
 
 
 def output(installation: Kubeflow, run_id: str, step: str, name: str) -> str:
-    """An output parameter of a step, from ML Metadata."""
+    """An output parameter of a step."""
+    if not installation.metadata:
+        [task] = [one for one in _tasks(installation, run_id) if one["name"] == step]
+        values = {one["parameter_key"]: one["value"] for one in task["outputs"]["parameters"]}
+        return str(values[name])
     [found] = [one for one in _executions(installation, run_id) if _task(one) == step]
     fields = found.custom_properties["outputs"].struct_value.fields
     return str(fields[name].string_value)
 
 
-def _tasks(installation: Kubeflow, run_id: str, fits: Callable[[Any], bool]) -> set[str]:
-    return {_task(one) for one in _executions(installation, run_id) if fits(one)}
+def _tasks(installation: Kubeflow, run_id: str) -> list[Json]:
+    """The tasks of a run's steps."""
+    url = f"{installation.endpoint}/apis/v2beta1/runs/{run_id}?view=FULL"
+    with urlopen(url, timeout=30) as answer:
+        tasks = json.load(answer)["tasks"]
+    return [one for one in tasks if one["type"] == "RUNTIME"]
 
 
 def _executions(installation: Kubeflow, run_id: str) -> list[Any]:

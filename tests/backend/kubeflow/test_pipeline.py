@@ -75,3 +75,20 @@ def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
     shown = skymill(installation, "runs", "show", told["run_id"]).output
     assert f"failed: stop-on-rejects: {failed['reason']}" in shown
     assert "   cached  ingest" in shown
+
+
+def test_the_gate_on_metrics_blocks_a_run(installation: Kubeflow, tmp_path: Path) -> None:
+    """A threshold that no model reaches; the page of the run is made before the gate stops it."""
+    thresholds = [{"metric": "accuracy", "at_least": 1.01}]
+    text = package(VOLUME, evaluation={"allow": ["missing_baseline"], "thresholds": thresholds})
+    before = versions(installation)
+    code, told = followed(installation, tmp_path / "package.yaml", text)
+    assert (code, told["state"], told["blocked"]) == (3, "FAILED", True), told
+    [failed] = told["failed"]
+    assert failed["step"] == "stop-on-metrics"
+    assert failed["reason"].startswith("GateFailed: gate 'evaluation' blocked the run")
+    assert told["steps"]["run-page"] == "SUCCEEDED"
+    assert 0 < told["metrics"]["accuracy"] <= 1
+    assert told["steps"]["push"] == told["steps"]["infra-check"] == "SKIPPED"
+    assert computed(installation, told["run_id"]).isdisjoint({"push", "infra-check", "trainer"})
+    assert versions(installation) == before

@@ -8,9 +8,7 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines.cli.main import cli
-from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.server import KubeflowServer
-from tests.backend.kubeflow.calls import VOLUME, WAIT_S, follow, skymill
+from tests.backend.kubeflow.calls import VOLUME, WAIT_S, follow, run_ids, skymill
 from tests.backend.kubeflow.installation import Kubeflow
 from tests.backend.kubeflow.known import output, workflow
 from tests.backend.processes import until
@@ -18,12 +16,6 @@ from tests.kubeflow.land_cover import IMAGES, make_images, package, tree
 from tests.kubeflow.tiny import submission
 
 pytestmark = pytest.mark.backend
-
-
-def run_ids(installation: Kubeflow) -> list[str]:
-    """All runs, the newest first."""
-    server = KubeflowServer(Connection(installation.endpoint))
-    return [one.run_id for one in server.newest_runs(100)]
 
 
 def test_a_schedule_starts_a_run(installation: Kubeflow, tmp_path: Path) -> None:

@@ -15,15 +15,19 @@ Json = dict[str, Any]
 _NAME = "tiny-x7k2p"
 _TEMPLATE = "system-container-impl"
 _NOT_YET, _ENDED_AT = "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
-_PHASES = {"CACHED": "Succeeded"}
+#: A step whose pod was ended by Kubernetes or Argo, with this message of Argo's.
+KILLED, KILLED_MESSAGE = "KILLED", "Step exceeded its deadline"
+_PHASES = {"CACHED": "Succeeded", KILLED: "Failed"}
 _UNKNOWN = "Omitted"
+_MESSAGES = {"FAILED": "main: Error (exit code 1)", KILLED: KILLED_MESSAGE}
 
 
 def workflow_of(steps: Mapping[str, str], state: str) -> Json:
     """The workflow of a run.
 
     Args:
-        steps: the state of each step; CACHED is known to Argo as a step without an executor.
+        steps: the state of each step, or KILLED; CACHED is known to Argo as a step without an
+            executor.
         state: of the run.
     """
     root = f"{_NAME}(0).root(0)"
@@ -44,7 +48,7 @@ def workflow_of(steps: Mapping[str, str], state: str) -> Json:
             nodes.append(_node(name, "SKIPPED", "Skipped", _TEMPLATE, first + 4))
             nodes[-1]["message"] = "when 'true != true' evaluated false"
         elif now not in ("SKIPPED", "OMITTED"):
-            said = {"message": "main: Error (exit code 1)"} if now == "FAILED" else {}
+            said = {"message": _MESSAGES[now]} if now in _MESSAGES else {}
             nodes += [{**one, **said} for one in _tried(name, now, "Pod", _TEMPLATE, first + 4)]
     metadata = {"name": _NAME, "annotations": {"workflows.argoproj.io/pod-name-format": "v2"}}
     status = {"phase": _phase(state), "nodes": {one["id"]: one for one in nodes}}

@@ -6,7 +6,7 @@ from typing import Any
 
 import kfp_server_api
 
-from tests.kubeflow.api_server.refusals import invalid
+from tests.kubeflow.api_server.refusals import Refusal, invalid
 
 _API = kfp_server_api.ApiClient(kfp_server_api.Configuration())
 
@@ -40,5 +40,5 @@ def _check(name: str, tree: Any, path: str) -> None:
     fields = {kind.attribute_map[key]: one for key, one in kind.openapi_types.items()}
     for key, value in tree.items():
         if key not in fields:
-            raise invalid(f'proto: {path}: unknown field "{key}"')
+            raise Refusal(3, f'proto: (line 1:2): unknown field "{key}"')
         _check(fields[key], value, f"{path}.{key}")

@@ -17,6 +17,8 @@ from google.protobuf import (
     timestamp_pb2,
 )
 
+from tests.kubeflow.api_server.engine import KILLED, executor_pod
+
 Json = dict[str, Any]
 
 _PACKAGE = "kubeflow.pipelines.native"
@@ -74,18 +76,27 @@ def task_message(tree: Json) -> Json:
 
 
 def tasks_of(run: Json, steps: Mapping[str, str], metrics: Mapping[str, float]) -> list[Json]:
-    """The tasks of a run: its root, and a task for each step with its pods.
+    """The tasks of a run: its root, and a task for each step that has begun.
 
-    A failed step has the launcher's message, which never names the reason. The metrics are outputs
-    of the last step, each an artifact.
+    The launcher reports its pod and its message, which never names the reason, when the step has
+    ended. Of a step that was killed nobody reports the end. The metrics are outputs of the last
+    step, each an artifact.
+
+    Args:
+        run: the run.
+        steps: the state of each step. A step that was SKIPPED, as an earlier one failed, has no
+            task; KILLED is one whose launcher was killed with its pod.
+        metrics: of the last step.
     """
     root = str(uuid.uuid4())
     state = run["state"] if run["state"] in _ENUMS["PipelineTask.TaskState"] else "RUNNING"
     tasks = [_task(run, "ROOT", run["display_name"], "ROOT", state, task_id=root)]
-    for number, (name, now) in enumerate(steps.items(), 1):
-        outputs = _outputs(metrics) if number == len(steps) else {}
+    for number, (name, now) in enumerate(steps.items()):
+        if now == "SKIPPED":
+            continue
+        outputs = _outputs(metrics) if number == len(steps) - 1 else {}
         pods = [{"name": f"tiny-x7k2p-driver-{number}", "type": "DRIVER"}]
-        if now != "CACHED":
+        if now in ("SUCCEEDED", "FAILED"):
             pods.append({"name": executor_pod(number), "type": "EXECUTOR"})
         failed = {"message": "failed to execute component: exit status 1"}
         tasks.append(
@@ -94,7 +105,7 @@ def tasks_of(run: Json, steps: Mapping[str, str], metrics: Mapping[str, float]) 
                 name,
                 name,
                 "RUNTIME",
-                now,
+                "RUNNING" if now == KILLED else now,
                 parent_task_id=root,
                 pods=pods,
                 outputs=outputs,
@@ -102,11 +113,6 @@ def tasks_of(run: Json, steps: Mapping[str, str], metrics: Mapping[str, float]) 
             )
         )
     return tasks
-
-
-def executor_pod(number: int) -> str:
-    """The pod of the step of a number."""
-    return f"tiny-x7k2p-system-container-impl-{number:04}"
 
 
 def _outputs(metrics: Mapping[str, float]) -> Json:

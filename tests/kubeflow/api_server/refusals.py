@@ -38,7 +38,7 @@ class Refusal(Exception):
         return Refusal(INTERNAL, f"InternalServerError: {message}: {self.message}")
 
     def body(self) -> dict[str, Any]:
-        return {"error": self.message, "code": self.code, "message": self.message, "details": []}
+        return {"code": self.code, "message": self.message, "details": []}
 
 
 def invalid(message: str) -> Refusal:

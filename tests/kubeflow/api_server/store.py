@@ -75,10 +75,14 @@ class Store:
 
     def create_pipeline(self, body: Json) -> Json:
         name = body.get("name") or body.get("display_name", "")
+        failed = "Failed to create a pipeline due to server error"
         if not name:
-            raise invalid("pipeline's name cannot be empty")
+            raise invalid("name is required").within(failed)
         if any(one["name"] == name for one in self.pipelines.values()):
-            raise exists(f"The pipeline name {name} exists. Please specify a new name")
+            said = f"Failed to create a new pipeline. The name {name} already exist. "
+            said += "Please specify a new name"
+            inner = exists(said).within("Failed to create a pipeline in PipelineStore")
+            raise inner.within(failed)
         made = {"name": name, "display_name": name, "namespace": self._namespace(body)}
         return self._put(self.pipelines, "pipeline_id", made)
 
@@ -90,6 +94,7 @@ class Store:
             read_template(text, old=self.old)
         except Refusal as error:
             said = error.message.removeprefix("InvalidInputError: ")
+            said = said.removeprefix("Invalid input error: ")
             raise Refusal(3, said.removesuffix(": pipeline spec is invalid")) from error
         if any(
             (one["pipeline_id"], one["name"]) == (pipeline_id, name)
@@ -105,6 +110,8 @@ class Store:
         try:
             return self._create_run(body)
         except Refusal as error:
+            if error.message.startswith("Internal error: "):  # the compiler's reach it bare
+                raise
             raise error.within("Failed to create a new run") from error
 
     def _create_run(self, body: Json) -> Json:
@@ -135,8 +142,32 @@ class Store:
         return run
 
     def create_recurring(self, body: Json) -> Json:
+        mode = body.get("mode", "MODE_UNSPECIFIED")
+        if mode not in ("MODE_UNSPECIFIED", "ENABLE", "DISABLE"):
+            raise Refusal(3, f'proto: (line 1:2): invalid value for enum field mode: "{mode}"')
+        try:
+            self._check_recurring(body)
+        except Refusal as error:
+            raise error.within(
+                "Failed to create a recurring run due to conversion error"
+            ) from error
+        self._check_experiment(body)
+        text = self._text(
+            body, "Failed to create a recurring run with an invalid pipeline spec manifest"
+        )
+        spec, platform = read_template(text, old=self.old)
+        check_parameters(spec, (body.get("runtime_config") or {}).get("parameters") or {})
+        check_runnable(spec, platform, old=self.old)
+        status = "ENABLED" if mode == "ENABLE" else "DISABLED"
+        account = body.get("service_account") or "pipeline-runner"
+        made = {**body, "status": status, "service_account": account}
+        made["updated_at"] = self._now()
+        return self._put(self.recurring, "recurring_run_id", made)
+
+    def _check_recurring(self, body: Json) -> None:
         if not body.get("display_name"):
-            raise invalid("Recurring run's name cannot be empty")
+            said = "Failed to convert a API recurring run to its internal representation"
+            raise invalid("Recurring run's name cannot be empty").as_internal(said)
         most = int(body.get("max_concurrency") or 0)
         if not 1 <= most <= 10:
             raise invalid(
@@ -147,26 +178,20 @@ class Store:
         if cron := trigger.get("cron_schedule"):
             Cron.parse(cron.get("cron", ""))
         elif int((trigger.get("periodic_schedule") or {}).get("interval_second") or 0) < 1:
+            interval = int((trigger.get("periodic_schedule") or {}).get("interval_second") or 0)
             raise invalid(
-                "Found invalid period schedule interval. Set at interval to least 1 second"
+                f"Found invalid period schedule interval {interval}. Set at interval to least 1 "
+                "second"
             )
-        if body.get("mode") not in ("ENABLE", "DISABLE"):
-            raise invalid("Recurring run's mode is invalid")
-        self._check_experiment(body)
-        text = self._text(
-            body, "Failed to create a recurring run with an invalid pipeline spec manifest"
-        )
-        spec, platform = read_template(text, old=self.old)
-        check_parameters(spec, (body.get("runtime_config") or {}).get("parameters") or {})
-        check_runnable(spec, platform, old=self.old)
-        status = "ENABLED" if body["mode"] == "ENABLE" else "DISABLED"
-        account = body.get("service_account") or "pipeline-runner"
-        made = {**body, "status": status, "service_account": account}
-        made["updated_at"] = self._now()
-        return self._put(self.recurring, "recurring_run_id", made)
 
     def set_mode(self, recurring_run_id: str, mode: str) -> Json:
-        one = self.get(self.recurring, recurring_run_id, "Job")
+        try:
+            one = self.get(self.recurring, recurring_run_id, "Job")
+        except Refusal as error:
+            enabled = str(mode == "ENABLE").lower()
+            inner = f"Failed to change recurring run's mode to enable:{enabled}. "
+            inner += f"Check if recurring run {recurring_run_id} exists"
+            raise error.within(inner).within(f"Failed to {mode.lower()} a recurring run") from error
         if recurring_run_id in self.lost:
             said = f"Failed to enable recurring run {recurring_run_id}. Check if the scheduled "
             said += "workflow exists"
@@ -193,27 +218,41 @@ class Store:
 
     def terminate(self, run_id: str) -> Json:
         """The row of a run that has ended does not fit the server's update."""
-        run = self.get(self.runs, run_id, "Run")
+        run = self._run(run_id, "terminate")
         if run["state"] not in ("PAUSED", "PENDING", "RUNNING"):
             said = invalid(f"Failed to terminate a run {run_id}. Row not found")
-            raise said.within(f"Failed to terminate run {run_id}")
+            raise said.within(f"Failed to terminate run {run_id}").within(
+                "Failed to terminate a run"
+            )
         run["state"] = "CANCELING"
         return {}
 
     def retry(self, run_id: str) -> Json:
         """Begins the failed nodes of a failed workflow anew; those that succeeded are kept."""
-        run = self.get(self.runs, run_id, "Run")
+        run = self._run(run_id, "retry")
         if run["state"] != "FAILED":
             said = "Workflow must be Failed/Error to retry: workflow cannot be retried"
-            raise Refusal(ABORTED, f"BadRequestError: {said}").within(
-                f"Failed to retry run {run_id}"
-            )
+            inner = Refusal(ABORTED, f"BadRequestError: {said}")
+            raise inner.within(f"Failed to retry run {run_id}").within("Failed to retry a run")
         run["state"] = "RUNNING"
         return {}
 
+    def _run(self, run_id: str, verb: str) -> Json:
+        try:
+            return self.get(self.runs, run_id, "Run")
+        except Refusal as error:
+            inner = error.within(f"Failed to fetch run {run_id}")
+            inner = inner.within(f"Failed to {verb} run {run_id} due to error fetching the run")
+            raise inner.within(f"Failed to {verb} a run") from error
+
     def shown_run(self, run_id: str, view: str) -> Json:
         """A run as `GET` returns it: without ML Metadata its tasks are counted, or told in full."""
-        shown = models.response("V2beta1Run", **self.get(self.runs, run_id, "Run"))
+        try:
+            found = self.get(self.runs, run_id, "Run")
+        except Refusal as error:
+            inner = error.within(f"Failed to fetch run {run_id}")
+            raise inner.within("Failed to get a run") from error
+        shown = models.response("V2beta1Run", **found)
         tasks = self.tasks.get(run_id, [])
         if self.mlmd or not tasks:  # empty fields are left out
             return shown
@@ -250,15 +289,13 @@ class Store:
         """
         run = self.runs[run_id]
         run["state"] = state
-        if steps is not None and not self.mlmd:
-            self.tasks[run_id] = native.tasks_of(run, steps, metrics or {})
-            for number, name in enumerate(steps, 1):
-                if name in (logs or {}):
-                    self.logs[run_id, native.executor_pod(number)] = (logs or {})[name]
-        elif steps is not None:
+        if steps is not None:
             workflow = engine.workflow_of(steps, state)
             self.workflows[run_id] = workflow
-            run["run_details"] = {"task_details": engine.details_of(workflow, run_id)}
+            if self.mlmd:
+                run["run_details"] = {"task_details": engine.details_of(workflow, run_id)}
+            else:
+                self.tasks[run_id] = native.tasks_of(run, steps, metrics or {})
             for name in (logs or {}).keys() & steps:
                 self.logs[run_id, engine.executor_pod(list(steps).index(name))] = (logs or {})[name]
         if state in ENDED:

@@ -29,14 +29,21 @@ _NEWER_THAN_OLD = {
     "subPath",
     "nodeAffinityJson",
 }
-_KINDS: dict[str, tuple[str, Any]] = {
-    "NUMBER_DOUBLE": ("double or integer", (int, float)),
-    "NUMBER_INTEGER": ("double or integer", (int, float)),
-    "STRING": ("string", str),
-    "BOOLEAN": ("bool", bool),
-    "LIST": ("list", list),
-    "STRUCT": ("struct", dict),
+#: By type: its name, what the server says of another value, and the values of Python.
+_KINDS: dict[str, tuple[str, str, Any]] = {
+    "NUMBER_DOUBLE": ("double or integer", "the parameter value is not of number", (int, float)),
+    "NUMBER_INTEGER": ("double or integer", "the parameter value is not of number", (int, float)),
+    "STRING": ("string", "the input parameter is not of string", str),
+    "BOOLEAN": ("bool", "the input parameter is not of bool", bool),
+    "LIST": ("list", "the input parameter is not of list", list),
+    "STRUCT": ("struct", "the input parameter is not of struct", dict),
 }
+#: Internal errors have Go's stack, of which this is the beginning.
+_STACK = """
+github.com/kubeflow/pipelines/backend/src/common/util.Wrap
+\tgithub.com/kubeflow/pipelines/backend/src/common/util/error.go:361
+net/http.(*conn).serve
+\tnet/http/server.go:2067"""
 
 
 def read_template(text: str, *, old: bool = False) -> tuple[Json, Json]:
@@ -74,19 +81,22 @@ def check_runnable(spec: Json, platform: Json, *, old: bool = False) -> None:
     deployment = spec.get("deploymentSpec", {})
     pods = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
     for name, task in spec["root"].get("dag", {}).get("tasks", {}).items():
-        component = spec.get("components", {}).get(task.get("componentRef", {}).get("name"))
+        reference = task.get("componentRef", {}).get("name")
+        component = spec.get("components", {}).get(reference)
         if component is None:
             raise _processing("root", f"cannot find component ref name for task name={name!r}")
         label = component.get("executorLabel", "")
         executor = deployment.get("executors", {}).get(label)
         if executor is None:
-            raise _processing(name, f'executor(label="{label}") not found in deployment config')
+            raise _processing(
+                reference, f'executor(label="{label}") not found in deployment config'
+            )
         _check_pod(name, pods.get("executors", {}).get(label, {}), old)
         if "importer" in executor:
             _check_importer(name, task, executor["importer"])
         elif "container" not in executor:
             raise _processing(
-                name,
+                reference,
                 f'executor(label="{label}"): non-container and non-importer executor not '
                 "implemented",
             )
@@ -113,14 +123,13 @@ def check_parameters(spec: Json, given: Json) -> None:
         kind = one.get("parameterType", "PARAMETER_TYPE_ENUM_UNSPECIFIED")
         if kind not in _KINDS:
             raise _inputs(f"input parameter {name} has unspecified type")
-        words, types = _KINDS[kind]
+        words, otherwise, types = _KINDS[kind]
         fits = isinstance(given[name], types) and (
             kind == "BOOLEAN" or not isinstance(given[name], bool)
         )
         if not fits:
             raise _inputs(
-                f"input parameter {name} requires type {words}, but the parameter value is not of "
-                f"{words} value type"
+                f"input parameter {name} requires type {words}, but {otherwise} value type"
             )
     if extra := sorted(set(given) - set(known)):
         raise _inputs("parameter(s) provided are not required by pipeline: " + ", ".join(extra))
@@ -184,10 +193,12 @@ def _unreadable(message: str) -> Refusal:
 
 def _processing(component: str, message: str) -> Refusal:
     """The compiler's errors are not the user's errors: they reach the client as internal ones."""
-    return Refusal(
-        13, f'Failed to compile job: error processing component name="{component}": {message}'
-    )
+    text = f'Internal error: error processing component name="{component}": {message}'
+    for layer in ("compile job", "generate the ExecutionSpec", "create a new run"):
+        text += f"\nFailed to {layer}{_STACK}"
+    return Refusal(13, text)
 
 
 def _inputs(message: str) -> Refusal:
-    return invalid(message).within("invalid pipeline job inputs")
+    inputs = invalid(message).within("invalid pipeline job inputs")
+    return inputs.within("Failed to generate the ExecutionSpec")
