@@ -70,29 +70,32 @@ def _mean_gradient(
     A batch of small images takes less time than as many single ones, so several steps are computed
     at once: as many as the memory for the gradients allows.
     """
-    change, shape = end - start, end.shape[1:]
+    # Half precision has too few digits for the points of a line, and for a sum over them.
+    begin, shape = tf.cast(start, tf.float32), end.shape[1:]
+    change = tf.cast(end, tf.float32) - begin
     rows = tf.shape(end)[0]
     together = tf.maximum(_PIXELS_TOGETHER // tf.maximum(rows * area, 1), 1)
     shares = tf.reshape(
-        (tf.range(steps, dtype=end.dtype) + 0.5) / steps, (-1, *[1] * len(end.shape))
+        (tf.range(steps, dtype=tf.float32) + 0.5) / steps, (-1, *[1] * len(end.shape))
     )
 
     def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        between = start + shares[index : index + together] * change
-        between = tf.reshape(between, (-1, *shape))
+        between = begin + shares[index : index + together] * change
+        between = tf.cast(tf.reshape(between, (-1, *shape)), end.dtype)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(between)
             scores = score(between, tf.range(tf.shape(between)[0]) % rows)
-        gradient = tf.reshape(tape.gradient(scores, between), (-1, rows, *shape))
+        gradient = tf.cast(tape.gradient(scores, between), tf.float32)
+        gradient = tf.reshape(gradient, (-1, rows, *shape))
         return index + together, total + tf.reduce_sum(gradient, axis=0)
 
     _, total = tf.while_loop(
         lambda index, total: index < steps,
         step,
-        (tf.constant(0), tf.zeros_like(end)),
+        (tf.constant(0), tf.zeros_like(begin)),
         parallel_iterations=1,
     )
-    return total / steps
+    return tf.cast(total / steps, end.dtype)
 
 
 def grad_cam(

@@ -36,6 +36,20 @@ def test_attributions_of_a_square_are_its_integral_and_no_data_gets_none(
     np.testing.assert_allclose(found.reshape(2, 4), [one, 40 * one], rtol=1e-5)
 
 
+def test_half_precision_keeps_the_sum_of_many_steps(monkeypatch):
+    """bfloat16 has 8 digits: 256 + 1 is 256 there, so that half of 512 steps would be lost."""
+    monkeypatch.setattr(gradients, "_PIXELS_TOGETHER", 1)
+    images = tf.constant([[[[1.0], [3.0]]]])
+    found = integrated_gradients(
+        lambda pixels: tf.cast(pixels, tf.bfloat16),
+        lambda values, rows: tf.reduce_sum(tf.cast(values, tf.float32), axis=(1, 2, 3)),
+        images,
+        baseline_of(images, "zero"),
+        steps=512,
+    )
+    np.testing.assert_allclose(found.numpy().ravel(), [1.0, 3.0])
+
+
 def test_grad_cam_keeps_what_speaks_for_the_score_and_adds_up_to_it():
     maps = tf.constant([[[[2.0, 1.0], [0.0, -3.0]]]])  # one row of two places
     slopes = tf.constant([[[[1.0, 1.0], [1.0, 1.0]]]])
