@@ -76,7 +76,7 @@ def _network_of_a_worker() -> None:
     """Beam raises the error of a worker anew, without its cause."""
     import apache_beam as beam
 
-    with beam.Pipeline() as pipeline:
+    with beam.Pipeline(argv=["--runner=FnApiRunner"]) as pipeline:
         _ = pipeline | beam.Create([None]) | beam.Map(lambda _: _network())
 
 

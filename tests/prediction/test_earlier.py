@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.run import folder_of, plan_run, predict_archive
+from tests.components.ingest.test_remote import FolderStore  # noqa: F401 - Beam finds its scheme
 from tests.prediction import models
 from tests.prediction.models import SIDE_PX
 from tests.prediction.rasters import write_raster
@@ -91,6 +93,37 @@ def test_a_run_that_replaces_another_takes_over_from_it(
     assert (done.predictions, done.taken_over) == (41, 40)
     names = sorted(it.name for it in (tmp_path / "out").glob("*.tfrecord"))
     assert names == ["predictions-00000-of-00001.tfrecord", "predictions-earlier.tfrecord"]
+
+
+def test_runs_into_a_store_take_over_and_replace_as_those_into_folders(
+    settled, archive, photographs_model, tmp_path
+):
+    source, base = {"kind": "images", "uri": str(archive)}, photographs_model
+    store = f"shelf://{tmp_path}/store"
+    first = predicted(source, base, store, shards=3)
+    (archive / "new.png").write_bytes((archive / "site/38.png").read_bytes())
+    second = predicted(source, base, store, shards=3)
+    assert (first.folder.startswith("shelf://"), second.taken_over) == (True, 40)
+    objects = Path(second.folder.removeprefix("shelf://")).rglob("*")
+    names = {path.name for path in objects if path.is_file()}
+    assert names == {
+        "inputs.jsonl",
+        "predictions-00000-of-00002.parquet",
+        "predictions-00001-of-00002.parquet",
+        "predictions-earlier.parquet",
+        "rejects-00000-of-00002.jsonl",
+        "rejects-00001-of-00002.jsonl",
+        "summary.json",
+    }
+
+    (archive / "newer.png").write_bytes((archive / "site/38.png").read_bytes())
+    config = PredictionConfig.model_validate({"source": source, "batch": 7, "shards": 1})
+    plan = plan_run(config, str(base))
+    third = predict_archive(plan, second.folder, in_process, overwrite=True)
+    assert (third.predictions, third.taken_over) == (42, 41)
+    local = replace(third, folder=third.folder.removeprefix("shelf://"))
+    assert len(list(Path(local.folder).glob("predictions-*"))) == 2
+    assert len(classes_in(local)) == 42
 
 
 def test_another_model_or_other_settings_take_nothing_over(
