@@ -1,7 +1,7 @@
 """Figures of a run's page: each a chart with its heading, legend and a note."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from components.evaluation.decisions import Decision
 from components.evaluation.result import EvaluationResult
 from components.evaluation.slices import CORRUPTION
+from components.evaluation.tasks.bootstrap import FEWEST_UNITS
 from components.evaluation.tasks.calibration import ReliabilityBin
 from components.evaluation.tasks.measures import class_metric, wilson_interval
 from components.evaluation.tasks.registry import evaluated_task
@@ -54,10 +55,16 @@ def training_figures(curve: Sequence[CurveRow]) -> list[Figure]:
     return [_training_figure(curve, name) for name in panels_of(curve)]
 
 
-def evaluation_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
-    """Draws the metrics: of the slices, of corrupted copies, and of the classes."""
+def evaluation_figures(
+    evaluation: EvaluationResult, class_intervals: Mapping[str, tuple[float, float]]
+) -> Iterator[Figure]:
+    """Draws the metrics: of the slices, of corrupted copies, and of the classes.
+
+    Args:
+        class_intervals: of classes, by metric, where examples were not drawn alone.
+    """
     yield from filter(None, (_slices_figure(evaluation), _robustness_figure(evaluation)))
-    yield from _class_figures(evaluation)
+    yield from _class_figures(evaluation, _class_intervals(evaluation) or class_intervals)
 
 
 def _slices_figure(evaluation: EvaluationResult) -> Figure | None:
@@ -82,7 +89,17 @@ def _slices_figure(evaluation: EvaluationResult) -> Figure | None:
         keys.append(("s1", f"served version {evaluation.baseline_version}"))
     name = f"{evaluated.title} by slice"
     chart = forest_chart(name, rows[:_MOST_ROWS], evaluated.title)
-    return Figure(f"{_capital(evaluated.title)} by slice", chart, keys, _more(rows, "slices"))
+    note = f"{_without_interval(evaluation)} {_more(rows, 'slices')}".strip()
+    return Figure(f"{_capital(evaluated.title)} by slice", chart, keys, note)
+
+
+def _without_interval(evaluation: EvaluationResult) -> str:
+    """Returns a sentence on slices without an interval, where others have one."""
+    slices = [it for it in evaluation.slices if CORRUPTION not in dict(it.key)]
+    if all(it.interval for it in slices) or not any(it.interval for it in slices):
+        return ""
+    units = "groups" if any(it.groups is not None for it in slices) else "examples"
+    return f"Slices of fewer than {FEWEST_UNITS} {units} have no interval."
 
 
 def _robustness_figure(evaluation: EvaluationResult) -> Figure | None:
@@ -105,12 +122,13 @@ def _robustness_figure(evaluation: EvaluationResult) -> Figure | None:
     return Figure("Robustness", chart, keyed(shown), note)
 
 
-def _class_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
-    """Draws the first metrics of the classes, with intervals where examples are counted."""
+def _class_figures(
+    evaluation: EvaluationResult, intervals: Mapping[str, tuple[float, float]]
+) -> Iterator[Figure]:
+    """Draws the first metrics of the classes, with intervals where images are counted."""
     overall = evaluation.overall
     if overall is None or len(evaluation.classes) < 2:
         return
-    intervals = _class_intervals(evaluation)
     for metric in evaluated_task(evaluation.task).class_metrics[:_CLASS_METRICS]:
         rows = [
             ForestRow(
@@ -294,7 +312,7 @@ def _counts_examples(evaluation: EvaluationResult) -> bool:
 
 
 def _class_intervals(evaluation: EvaluationResult) -> dict[str, tuple[float, float]]:
-    """Returns the intervals of precision and recall by metric; none where they do not hold."""
+    """Returns Wilson's intervals of precision and recall by metric, of examples drawn alone."""
     if not _counts_examples(evaluation):
         return {}
     counts = np.array(evaluation.confusion)
