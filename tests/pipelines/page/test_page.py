@@ -97,6 +97,16 @@ def test_a_page_says_what_went_in_and_what_came_out() -> None:
     assert page.tags.count("svg") == len(titles)
 
 
+def test_the_artifacts_have_the_commands_for_training_and_lineage() -> None:
+    """RunPage does not know the run's id, and its page has no command for it."""
+    known = {"log_dir": "model_run/logs", "places": {"model": "artifacts/model"}}
+    of_node = Page(run_page(content(**known))).texts
+    assert "tensorboard --logdir model_run/logs" in of_node
+    assert not any("skymill runs show" in text for text in of_node)
+    of_run = Page(run_page(content(**known, facts={"run": "20261129T0900", "data": "abc"}))).texts
+    assert "skymill runs show 20261129T0900" in of_run
+
+
 def test_it_trusts_no_text_and_loads_nothing() -> None:
     text = run_page(content(evidence=evidence()))
     page = Page(text)
