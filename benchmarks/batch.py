@@ -5,7 +5,9 @@
 - bare loop: reads each file, asks the same model in batches through its first signature, and keeps
   the arrays: nothing is listed, refused or written.
 - skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
-- processes: the same run, shared by several processes.
+- one core: the same, with all threads of the process on one core. Without that TensorFlow computes
+  a batch on all cores, and one process leaves little of them for a second one.
+- processes: the same run, shared by several processes, in each of which TensorFlow has one thread.
 
 The sides take turns (`benchmarks.sides`) and each loads the model. Start-up is shown apart, as a
 run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
@@ -13,9 +15,11 @@ Processor seconds are not given for several processes, which are not children of
 """
 
 import argparse
+import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +29,8 @@ from benchmarks.ingest import make_images
 from benchmarks.serving_model import CLASSES, SIZE_PX, SmallCnn, save_with_signatures
 from benchmarks.sides import cost_of, machine_load, take_turns
 
-LOOP, BATCH, MANY = "bare loop", "skymill batch", "skymill batch, processes"
+LOOP, BATCH = "bare loop", "skymill batch"
+ONE_CORE, MANY = "skymill batch, one core", "skymill batch, processes"
 _FEW = 64
 _RUNNER = "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 
@@ -71,6 +76,29 @@ def archive(images: Path, model_base: Path, batch: int, processes: int, output: 
     return predict_archive(plan, str(output), partial(Pipeline, options=options)).predictions
 
 
+def on_one_core(images: Path, model_base: Path, batch: int, output: Path) -> None:
+    """Predicts the archive in this process, confined to one core."""
+    with _confined():
+        archive(images, model_base, batch, 1, output)
+
+
+@contextmanager
+def _confined() -> Iterator[None]:
+    """Keeps all threads of this process, TensorFlow's among them, on one core (on Linux)."""
+    cores = os.sched_getaffinity(0)
+    _keep_on({min(cores)})
+    try:
+        yield
+    finally:
+        _keep_on(cores)
+
+
+def _keep_on(cores: Collection[int]) -> None:
+    for thread in Path("/proc/self/task").iterdir():
+        with suppress(ProcessLookupError):  # it has ended
+            os.sched_setaffinity(int(thread.name), cores)
+
+
 def main() -> None:
     """Prints seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -92,6 +120,7 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
     sides: dict[str, Callable[[], object]] = {
         LOOP: lambda: bare_loop(root / "images", *given),
         BATCH: lambda: archive(root / "images", *given, 1, root / "out"),
+        ONE_CORE: lambda: on_one_core(root / "images", *given, root / "out"),
         MANY: lambda: archive(root / "images", *given, args.processes, root / "out"),
     }
     with machine_load():
@@ -109,7 +138,12 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
         print(f"  start {start.wall:.2f} s; beyond it: {beyond}")
     print(f"of the bare loop, by CPU:   {found.ratio(LOOP, BATCH, 'cpu')}")
     print(f"of the bare loop, by clock: {found.ratio(LOOP, BATCH)}")
-    print(f"{args.processes} processes against one:   {found.ratio(BATCH, MANY)}")
+    for one in (BATCH, ONE_CORE):
+        alone, shared = (found.typical(it).wall - few.typical(it).wall for it in (one, MANY))
+        print(
+            f"{args.processes} processes against {one}: {found.ratio(one, MANY)}, "
+            f"beyond their starts {alone / shared:.2f}"
+        )
 
 
 def _rate(images: int, start_s: float, all_s: float, unit: str) -> str:
@@ -127,5 +161,6 @@ def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Ca
     return {
         LOOP: lambda: bare_loop(root / "few", *given),
         BATCH: lambda: archive(root / "few", *given, 1, root / "few-out"),
+        ONE_CORE: lambda: on_one_core(root / "few", *given, root / "few-out"),
         MANY: lambda: archive(root / "few", *given, processes, root / "few-out"),
     }

@@ -2,14 +2,13 @@
 
 All parts work on the same made scene in the same run, in turns. The model is a stand-in of known
 cost: a few convolutions in a SavedModel. For what is not the model, one that answers at once takes
-its place. Reading is measured by the reader of maps, which decodes each block once and cuts tiles
-out of it without copying most of them, and in processes of their own by other ways
-(`benchmarks.map_peers`): tile by tile by rasterio, and by TorchGeo's grid sampler where `--peers`
-names a Python that has TorchGeo. Peak memory is that of a process that maps a scene with the model
-that answers at once. `benchmarks.map_objects` measures the merging of objects.
+its place. Reading is measured by the reader of maps, which decodes each block once, on all cores,
+and cuts tiles out of it without copying most of them. Peak memory is that of a process that maps a
+scene with the model that answers at once. `benchmarks.map_beside_peers` measures other libraries,
+`benchmarks.map_objects` the merging of objects.
 
     python -m benchmarks maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
-        [--compression zstd] [--peers PYTHON]
+        [--compression zstd]
 """
 
 import argparse
@@ -30,7 +29,7 @@ from benchmarks.sides import Cost, Rounds, cost_of, machine_load, peak_memory_mb
 from components.mapping.config import MapConfig
 from components.mapping.layout import lay_out
 from components.mapping.maps import map_scene
-from components.mapping.models import Answer, TileModel, batched
+from components.mapping.models import TileAnswers, TileModel, batched
 from components.mapping.opening import view_for
 from components.mapping.served import ServedModel
 from components.raster.image import ImageSpec
@@ -48,7 +47,6 @@ BANDS = ("#1", "#2", "#3", "#4")
 CLASSES = ("water", "forest", "crop", "grass", "bare", "built")
 TILE_PX = 256
 READING, MODEL = "reading", "model"
-WINDOWS, TORCHGEO = "reading by windows", "reading by torchgeo"
 REST, WHOLE, SERVED = "all but the model", "map", "map by a server"
 #: Polygons cost what the ground is like, and made noise has one for every pixel.
 CONFIG = MapConfig(vectors=(), checkpoint_s=10)
@@ -76,7 +74,7 @@ class InstantModel:
         weights = np.exp(logits)
         self._answer = (weights / weights.sum(axis=0)).astype(np.float32)
 
-    def answer(self, tiles: Sequence[Tile], view: View) -> Answer:
+    def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         """Returns the same for each tile."""
         shape = (len(tiles), *self._answer.shape)
         return {CLASS_PROBABILITIES_OUTPUT: np.broadcast_to(self._answer, shape)}
@@ -129,26 +127,6 @@ def read_alone(path: Path) -> None:
         pass
 
 
-def peer(side: str, python: str, path: Path) -> Cost:
-    """Returns what one side of `benchmarks.map_peers` costs."""
-    script = Path(__file__).with_name("map_peers.py")
-    stride = CONFIG.stride_px(TILE_PX, "pixels")
-    command = [python, "-I", str(script), side, str(path), str(TILE_PX), str(stride)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    found = json.loads(done.stdout)
-    print(f"{side} {found['version']}: peak {found['peak_mb']:.0f} MB", flush=True)
-    return Cost(found["wall"], found["cpu"])
-
-
-def has_torchgeo(python: str) -> bool:
-    """Checks whether a Python has TorchGeo, and says so where it does not."""
-    look = "import importlib.util as it; raise SystemExit(it.find_spec('torchgeo') is None)"
-    found = subprocess.run([python, "-I", "-c", look], check=False).returncode == 0
-    if not found:
-        print(f"TorchGeo is left out: {python} does not have it (--peers names another Python)")
-    return found
-
-
 def model_alone(path: Path, model: TileModel) -> Cost:
     """Returns what the model costs for the tiles of the map, without reading."""
     view = view_for(source_of(path), model.contract, CONFIG.reading)
@@ -181,7 +159,6 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--server", action="store_true", help="measure maps by a server, too")
     parser.add_argument("--compression", choices=["deflate", "zstd"], default="deflate")
-    parser.add_argument("--peers", default=sys.executable, help="a python that has TorchGeo")
     parser.add_argument("--map", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.map:
@@ -216,17 +193,11 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
             server = stack.enter_context(serve_in_subprocess(folder / "model"))
             served = stack.enter_context(ServedModel.at(server.grpc, server.model_name))
             sides[SERVED] = lambda: mapped(path, served, config)
-        alone: dict[str, Callable[[], Cost]] = {
-            MODEL: partial(model_alone, path, real),
-            WINDOWS: partial(peer, "windows", sys.executable, path),
-        }
-        if has_torchgeo(arguments.peers):
-            alone[TORCHGEO] = partial(peer, "torchgeo", arguments.peers, path)
-        rounds = Rounds((*sides, *alone))
+        rounds = Rounds((*sides, MODEL))
         for number in range(arguments.turns):
             order = list(sides.items())
             costs = {name: cost_of(run) for name, run in order[:: 1 if number % 2 == 0 else -1]}
-            rounds.add({**costs, **{name: run() for name, run in alone.items()}})
+            rounds.add({**costs, MODEL: model_alone(path, real)})
     path.unlink()
     million = size_px**2 / 1e6
     for name in rounds.sides:
@@ -237,14 +208,11 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
             flush=True,
         )
     ratios = {
-        "all_but_model_to_reading": rounds.ratio(REST, READING, "cpu"),
-        "all_but_model_to_windows": rounds.ratio(REST, WINDOWS, "cpu"),
+        "all_but_model_to_reading_cpu": rounds.ratio(REST, READING, "cpu"),
+        "all_but_model_to_reading": rounds.ratio(REST, READING),
         "map_to_model_cpu": rounds.ratio(MODEL, WHOLE, "cpu"),
         "map_to_model": rounds.ratio(MODEL, WHOLE),
     }
-    if TORCHGEO in rounds.sides:
-        ratios["torchgeo_to_reading"] = rounds.ratio(TORCHGEO, READING, "cpu")
-        ratios["torchgeo_to_all_but_model"] = rounds.ratio(TORCHGEO, REST, "cpu")
     if with_server:
         ratios["served_to_in_process"] = rounds.ratio(WHOLE, SERVED)
     for name, ratio in ratios.items():

@@ -70,6 +70,8 @@ class _Sum:
     def weigh(self, axis: _Axis, weights: Weights) -> None:
         """Multiplies the first pixels along an axis by weights; those of the others are 1."""
         along = weights if axis else weights[:, np.newaxis]
+        if not len(weights):
+            return
         first = self.part(axis, 0, (self.col if axis else self.row) + len(weights))
         np.multiply(first.values, along, out=first.values)
         if first.lost is not None:
@@ -78,6 +80,8 @@ class _Sum:
     def add(self, axis: _Axis, other: "_Sum") -> None:
         """Adds another sum that begins, along an axis, before this one or with it."""
         start, length = (self.col if axis else self.row), self.valid.shape[axis]
+        if (other.col if axis else other.row) + other.valid.shape[axis] <= start:
+            return
         more = other.part(axis, start, start + length)
         end = start + more.valid.shape[axis]
         if more.lost is not None and self.lost is None:

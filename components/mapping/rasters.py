@@ -10,6 +10,7 @@ import errno
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,7 +145,7 @@ class Scratch:
                 self._open = rasterio.open(self.path, "r+")
             _write(self._open, window, pixels if pixels.ndim == 3 else pixels[np.newaxis])
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
         """Hands what was written to the system."""
         if self._open is not None:
             with _writing(self.path):
@@ -153,7 +154,7 @@ class Scratch:
 
     def sync(self) -> None:
         """Waits until the disk has what was written."""
-        self._flush()
+        self.flush()
         handle = os.open(self.path, os.O_RDONLY)
         try:
             os.fsync(handle)
@@ -162,7 +163,7 @@ class Scratch:
 
     def rows(self) -> Iterator[tuple[Window, npt.NDArray[np.generic]]]:
         """Yields windows of whole rows with their pixels (C, H, W); all but the last are even."""
-        self._flush()
+        self.flush()
         height, width = self.spec.grid.height_px, self.spec.grid.width_px
         with gdal_env(""), _without_warning(), rasterio.open(self.path) as dataset:
             for top in range(0, height, _BLOCK_PX):
@@ -176,7 +177,7 @@ class Scratch:
         The scratch file stays until the map is in its place: a run that is killed before that
         continues with it.
         """
-        self._flush()
+        self.flush()
         target = folder / f"{self.spec.name}.tif"
         overviews = self._write_overviews()
         with _writing(target):
@@ -206,6 +207,14 @@ class Scratch:
                 halved = half_of(pixels, self.spec.nodata, self.spec.overviews)
                 _write(dataset, Window(window.row // 2, 0, *halved.shape[1:]), halved)
         return [smaller.path, *smaller._write_overviews()]
+
+
+@contextmanager
+def side_by_side() -> Iterator[ThreadPoolExecutor]:
+    """Opens threads that work on one raster each: GDAL leaves more to one core than compression."""
+    # Filters of warnings are of the process: none of the threads may be the one to restore them.
+    with _without_warning(), ThreadPoolExecutor(os.cpu_count(), "raster") as pool:
+        yield pool
 
 
 def _write(dataset: DatasetWriter, window: Window, pixels: npt.NDArray[np.generic]) -> None:

@@ -15,7 +15,7 @@ from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Masked, Output
-from components.mapping.rasters import RasterSpec, Scratch, spec_of_steps
+from components.mapping.rasters import RasterSpec, Scratch, side_by_side, spec_of_steps
 from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
 from components.mapping.unknown import (
     MASKED_ENTRY,
@@ -145,29 +145,31 @@ class ClassMap:
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
-        count, compression = len(self._classes), self._config.compression
-        counts = counts_of((pixels for _, pixels in self.class_raster.rows()), count)
-        table = ClassTable(self._classes, class_colours(count), counts)
-        path = self.class_raster.to_cog(folder, compression)
+        scratches, compression = self._scratches, self._config.compression
+        for scratch in scratches:
+            scratch.flush()
+        with side_by_side() as pool:
+            counting = pool.submit(self._counts)
+            cogs = pool.map(lambda it: it.to_cog(folder, compression), scratches)
+        paths = {it.spec.name: path for it, path in zip(scratches, cogs, strict=True)}
+        table = ClassTable(self._classes, class_colours(len(self._classes)), counting.result())
+        classes = paths[self.class_raster.spec.name]
         found = [
-            Output("classes", path, COG, "Classes", table.stac_fields()),
-            table.write(path),
-            Output(
-                "confidence",
-                self.confidence.to_cog(folder, compression),
-                COG,
-                "Probability of the class",
-            ),
+            Output("classes", classes, COG, "Classes", table.stac_fields()),
+            table.write(classes),
         ]
-        if self._with_probabilities:
-            path = self.probabilities.to_cog(folder, compression)
-            found.append(Output("probabilities", path, COG, "Probability of every class"))
+        for scratch, title in (
+            (self.confidence, "Probability of the class"),
+            (self.probabilities, "Probability of every class"),
+        ):
+            name = scratch.spec.name
+            if name in paths:
+                found.append(Output(name, paths[name], COG, title))
         if self._masks:
-            path = self.percentiles.to_cog(folder, compression)
-            found.append(percentile_output(path, self._config))
+            found.append(percentile_output(paths[self.percentiles.spec.name], self._config))
         if self._config.vectors:
             grid, polygons = self.class_raster.spec.grid, self._config.polygons
-            areas = class_polygons(found[0].path, grid, self._classes, polygons)
+            areas = class_polygons(classes, grid, self._classes, polygons)
             found += write_vectors(areas, self._config.vectors, folder)
         return found
 
@@ -191,6 +193,9 @@ class ClassMap:
     def legend(self) -> list[Entry]:
         """Names and colours."""
         return [*legend_of(self._classes), *([MASKED_ENTRY] if self._masks else [])]
+
+    def _counts(self) -> list[int]:
+        return counts_of((pixels for _, pixels in self.class_raster.rows()), len(self._classes))
 
     @property
     def _scratches(self) -> list[Scratch]:

@@ -123,14 +123,15 @@ def most_probable(
 
     Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
     """
-    best = np.maximum.reduce(values, axis=0)
-    # The class is the number of planes before the first one that reaches the best.
-    before = np.not_equal(values[0], best)
-    classes, differs = before.astype(dtype), np.empty_like(before)
-    for plane in values[1:-1]:
-        np.not_equal(plane, best, out=differs)
-        np.logical_and(before, differs, out=before)
-        np.add(classes, before.view(np.uint8), out=classes)
+    best = values[0].copy()
+    classes = np.zeros(best.shape, dtype)
+    is_more, number = np.empty(best.shape, np.bool_), np.empty_like(classes)
+    for index, plane in enumerate(values[1:], 1):
+        np.greater(plane, best, out=is_more)
+        np.maximum(plane, best, out=best)
+        # Indices rise, so that the last plane that was above all before it has the largest.
+        np.multiply(is_more, classes.dtype.type(index), out=number)
+        np.maximum(classes, number, out=classes)
     return classes, best
 
 

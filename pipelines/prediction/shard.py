@@ -1,10 +1,10 @@
 """Shards of predictions: from a range of the listing to a file, without any framework."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -17,6 +17,7 @@ from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
 from components.raster.reasons import Reason
+from pipelines.prediction.ahead import one_ahead
 from pipelines.prediction.model import ExampleModel, PinnedModel
 from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.places import places_of
@@ -124,8 +125,12 @@ class Answerer:
         Raises:
             DataError: the model itself fails.
         """
-        converted = _sorted_out(self._convert(line), rejects, ignored)
-        batches = [self._answered(it, rejects) for it in _batches(converted, self._batch)]
+        batches = []
+        for read in one_ahead(_batches(self._convert(line), self._batch)):
+            rejects += read.rejects
+            ignored.update(read.ignored)
+            if read.images:
+                batches.append(self._answered(read.images, rejects))
         table = pa.Table.from_batches(batches or [self._answered((), rejects)])
         facts = metadata_of(self._model.contract, self._ref.version, self._ref.identity)
         return table.replace_schema_metadata(facts)
@@ -165,19 +170,27 @@ class Answerer:
         return [item for item, _ in fitting], [place for _, place in fitting]
 
 
-def _sorted_out(
-    outcomes: Iterator[Converted | Reject | Ignored], rejects: list[Reject], ignored: Counter[str]
-) -> Iterator[Converted]:
-    """Yields the images; what is none goes to the others."""
+class _Read(NamedTuple):
+    """A batch of images, and what came before the last of them that is none."""
+
+    images: list[Converted]
+    rejects: list[Reject]
+    ignored: Counter[str]
+
+
+def _batches(
+    outcomes: Iterator[Converted | Reject | Ignored], size: int
+) -> Generator[_Read, None, None]:
+    """Yields batches of `size` images; the last one is smaller, and may have none."""
+    read = _Read([], [], Counter())
     for outcome in outcomes:
         if isinstance(outcome, Converted):
-            yield outcome
+            read.images.append(outcome)
         elif isinstance(outcome, Ignored):
-            ignored[outcome.what] += 1
+            read.ignored[outcome.what] += 1
         else:
-            rejects.append(outcome)
-
-
-def _batches(items: Iterator[Converted], size: int) -> Iterator[tuple[Converted, ...]]:
-    while batch := tuple(islice(items, size)):
-        yield batch
+            read.rejects.append(outcome)
+        if len(read.images) == size:
+            yield read
+            read = _Read([], [], Counter())
+    yield read
