@@ -17,6 +17,7 @@ from components.node.records import records, shards
 from components.raster.errors import ConfigError
 from components.raster.example import KEY, LATITUDE, LONGITUDE, SCENE, SPLITS
 from components.raster.spatial.grouping import Grouping
+from components.raster.spatial.rules import ByBlock, ByScene
 from pipelines.config.tree import PipelineConfig
 from pipelines.local.latest import split_pattern
 from trainer.data.groups import read_grouping
@@ -65,9 +66,13 @@ def trained_folds(
         ended: folds that are left out.
 
     Raises:
-        ConfigError: there are fewer units than folds, or a fold leaves one unit to train on.
+        ConfigError: there are fewer units than folds, a fold leaves one unit to train on, or no
+            example has what the grouping's rule asks for.
     """
-    grouping = grouping or read_grouping(examples)
+    if grouping is None:
+        grouping = read_grouping(examples)
+    else:
+        _require_places(examples, grouping)
     counts = _counted(examples, grouping)
     assigned = assign({unit: splits.total() for unit, splits in counts.items()}, folds)
     parts = [{unit for unit in assigned if assigned[unit] == fold} for fold in range(folds)]
@@ -163,9 +168,21 @@ def unit_of(serialized: bytes, grouping: Grouping) -> str:
     """Returns what shares a fold: the group of an example, else its scene, else its own key."""
     features = tf.train.Example.FromString(serialized).features.feature
     key, scene = _text(features, KEY) or "", _text(features, SCENE)
+    return grouping.of(key, scene, _lonlat(features)) or scene or key
+
+
+def _require_places(examples: str, grouping: Grouping) -> None:
+    """Raises ConfigError for a rule by which each example would be a unit of its own."""
+    found = (tf.train.Example.FromString(it).features.feature for _, it in _examples(examples))
+    if isinstance(grouping.rule, ByBlock) and all(_lonlat(it) is None for it in found):
+        raise ConfigError("no example has a place, so there are no blocks: use --by split")
+    if isinstance(grouping.rule, ByScene) and all(_text(it, SCENE) is None for it in found):
+        raise ConfigError("no example is from a scene: use --by split")
+
+
+def _lonlat(features: Any) -> tuple[float, float] | None:
     places = [features[it].float_list.value for it in (LONGITUDE, LATITUDE) if it in features]
-    lonlat = (places[0][0], places[1][0]) if len(places) == 2 and all(places) else None
-    return grouping.of(key, scene, lonlat) or scene or key
+    return (places[0][0], places[1][0]) if len(places) == 2 and all(places) else None
 
 
 def _counted(examples: str, grouping: Grouping) -> dict[str, Counter[str]]:

@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from components.node.records import records
+from components.raster.errors import ConfigError
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 from pipelines.config.tree import PipelineConfig, parse_config
 from pipelines.definition.workspace import WorkspaceBusyError
 from pipelines.local.cross_validation import (
+    By,
     FoldMetrics,
     _keep,
     _place_of,
@@ -80,6 +82,19 @@ def test_the_same_cross_validation_beside_one_that_runs_is_refused(tmp_path: Pat
         next(second)
     running.close()
     assert next(cross_validate(config, examples, 2, {})).value == 0.75
+
+
+@pytest.mark.parametrize(
+    ("by", "reason"), [("block", "no example has a place"), ("scene", "no example is from a scene")]
+)
+def test_folds_by_place_of_examples_without_one_are_refused(
+    by: By, reason: str, tmp_path: Path
+) -> None:
+    """Each example would be held out alone, and the figure would be that of a random split."""
+    write_examples(tmp_path / "examples")
+    folds = cross_validate(configured(tmp_path), str(tmp_path / "examples"), 2, {}, by)
+    with pytest.raises(ConfigError, match=reason):
+        next(folds)
 
 
 @pytest.mark.slow
