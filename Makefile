@@ -37,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint slow recipes seconds containers bench soak audit backend docs pictures dist \
-	flink kafka prism lock clean
+	flink kafka prism pubsub lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -112,6 +112,10 @@ kafka: ## a Kafka broker and Beam's connector, for tests/engines; needs Maven an
 prism: $(READY) ## Beam's own portable runner, for tests/engines; needs Go
 	@GOBIN="$(CURDIR)/.tools/beam" \
 		go install "github.com/apache/beam/sdks/v2/go/cmd/prism@v$$($(BEAM_VERSION))"
+
+pubsub: ## a Pub/Sub server in memory, for tests/engines; needs Go
+	@mkdir -p .tools/beam
+	@cd tests/engines/pubsub && go build -o "$(CURDIR)/.tools/beam/pubsub" .
 
 setup: $(READY) ## only the set-up, in .venv; PYTHON=python3.12 chooses the Python
 

@@ -60,8 +60,8 @@ def endless_options(args: Sequence[str]) -> list[str]:
     """
     if _runner(args) == "FnApiRunner":
         raise ConfigError(
-            "beam.args: Beam's runner in this process reads no messages of a broker. Name an "
-            "engine in the configuration: Flink or Dataflow for Kafka, Dataflow for Pub/Sub"
+            "beam.args: Beam's default runner reads no messages of a broker. Name another one in "
+            "the configuration: for Kafka Flink or Dataflow, for Pub/Sub Dataflow or DirectRunner"
         )
     added = ["--streaming"]
     is_flink = _runner(args) in ("FlinkRunner", "PortableRunner")

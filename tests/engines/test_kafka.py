@@ -7,26 +7,23 @@ import base64
 import json
 import shutil
 import subprocess
-import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
-import pyarrow.parquet as pq
 import pytest
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
-from tests import warm
 from tests.engines.conftest import free_port, wait_for
+from tests.engines.stream import Stream, until
 from tests.prediction import models
 from tests.prediction.conftest import archive, photographs_model  # noqa: F401
 
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
-_PATIENCE_S = 180
 Message = tuple[bytes | None, bytes | None]
 
 
@@ -117,63 +114,6 @@ def kafka(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield given
 
 
-class Stream:
-    """`skymill stream` in a process of its own."""
-
-    def __init__(self, kafka: Kafka, connector: str, engine: Sequence[str], folder: Path) -> None:
-        self._kafka, self._folder = kafka, folder
-        service = json.dumps({"sdks:java:io:expansion-service:shadowJar": connector})
-        tree = {
-            "name": "tiles",
-            "ingest": {"source": {"kind": "images", "uri": str(folder)}},
-            "push": {"model_dir": str(folder / "models")},
-            "beam": {"args": [*engine, f"--beam_services={service}"]},
-        }
-        (folder / "skymill.yaml").write_text(json.dumps(tree))
-
-    @contextmanager
-    def of(self, *arguments: str) -> Iterator[None]:
-        """Runs until the block ends, and is then stopped by a signal."""
-        flags = ["--kafka", self._kafka.server, "--output", "answers", "--model-base", "models"]
-        flags += ["--window", "1", "--refresh", "0", "--delay", "0"]
-        log = self._folder / "stream.log"
-        process = warm.start(
-            "pipelines.cli",
-            ["stream", *arguments, *flags],
-            stdout=log,
-            stderr=log,
-            cwd=self._folder,
-        )
-        try:
-            yield
-        except AssertionError as error:
-            raise AssertionError(log.read_text()[-4000:]) from error
-        finally:
-            process.terminate()
-            process.join(60)
-        assert "could not be cancelled" not in log.read_text()
-
-    def rows(self) -> dict[str, dict[str, object]]:
-        tables = [pq.read_table(it) for it in self._answers("predictions-*.parquet")]
-        return {row["key"]: row for table in tables for row in table.to_pylist()}
-
-    def letters(self) -> dict[str, str]:
-        lines = [it.read_text().splitlines() for it in self._answers("rejects-*.jsonl")]
-        found = [json.loads(line) for part in lines for line in part]
-        return {it["key"]: it["reason"] for it in found}
-
-    def _answers(self, pattern: str) -> list[Path]:
-        return list((self._folder / "answers").glob(pattern))
-
-
-def until(is_done: Callable[[], bool], what: str) -> None:
-    """Waits; fails after a while."""
-    end = time.monotonic() + _PATIENCE_S
-    while not is_done():
-        assert time.monotonic() < end, what
-        time.sleep(0.5)
-
-
 def states_of_jobs(options: Sequence[str]) -> set[str]:
     """Returns the states of all jobs of a job server."""
     [address] = [it.partition("=")[2] for it in options if it.startswith("--job_endpoint=")]
@@ -198,7 +138,8 @@ def stream(
 ) -> Iterator[Stream]:
     shutil.copytree(photographs_model, tmp_path / "models")
     with kafka.connector() as connector:
-        yield Stream(kafka, connector, engine, tmp_path)
+        service = json.dumps({"sdks:java:io:expansion-service:shadowJar": connector})
+        yield Stream(tmp_path, [*engine, f"--beam_services={service}"])
 
 
 def test_images_in_messages_are_answered_and_a_pushed_model_is_taken_up(
@@ -220,7 +161,7 @@ def test_images_in_messages_are_answered_and_a_pushed_model_is_taken_up(
             (None, dark),
         ],
     )
-    with stream.of("--messages", "images", "--topic", "images"):
+    with stream.of("--messages", "images", "--kafka", kafka.server, "--topic", "images"):
         until(lambda: len(stream.rows()) == 3 and bool(stream.letters()), "three answers")
         models.save_for_photographs(tmp_path / "made", turned=True)
         (tmp_path / "made").rename(tmp_path / "models/4")
@@ -251,7 +192,7 @@ def test_messages_name_images_of_the_source_alone(
     outside = str(tmp_path / "secret.png")
     shutil.copy(dark, outside)
     kafka.send("names", [(None, it.encode()) for it in (dark, broken, outside)])
-    with stream.of(str(archive), "--topic", "names"):
+    with stream.of(str(archive), "--kafka", kafka.server, "--topic", "names"):
         until(lambda: len(stream.rows()) == 1 and len(stream.letters()) == 2, "an answer")
     assert {key: row["class"] for key, row in stream.rows().items()} == {dark: "dark"}
     assert stream.letters() == {broken: "corrupt", outside: "outside_source"}
