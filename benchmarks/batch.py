@@ -27,7 +27,7 @@ import numpy as np
 
 from benchmarks.ingest import make_images
 from benchmarks.serving_model import CLASSES, SIZE_PX, SmallCnn, save_with_signatures
-from benchmarks.sides import cost_of, machine_load, take_turns
+from benchmarks.sides import Rounds, cost_of, machine_load, take_turns
 
 LOOP, BATCH = "bare loop", "skymill batch"
 ONE_CORE, MANY = "skymill batch, one core", "skymill batch, processes"
@@ -139,11 +139,17 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
     print(f"of the bare loop, by CPU:   {found.ratio(LOOP, BATCH, 'cpu')}")
     print(f"of the bare loop, by clock: {found.ratio(LOOP, BATCH)}")
     for one in (BATCH, ONE_CORE):
-        alone, shared = (found.typical(it).wall - few.typical(it).wall for it in (one, MANY))
-        print(
-            f"{args.processes} processes against {one}: {found.ratio(one, MANY)}, "
-            f"beyond their starts {alone / shared:.2f}"
-        )
+        beyond = _beyond(few, found, one)
+        print(f"{args.processes} processes against {one}: {found.ratio(one, MANY)}{beyond}")
+
+
+def _beyond(few: Rounds, found: Rounds, one: str) -> str:
+    """Returns how many times as fast as one process several are, without what a start takes."""
+    starts, all_s = ([it.typical(side).wall for side in (one, MANY)] for it in (few, found))
+    if any(whole < 2 * start for start, whole in zip(starts, all_s, strict=True)):
+        return ", beyond their starts ? (too few --images)"
+    alone, shared = (whole - start for start, whole in zip(starts, all_s, strict=True))
+    return f", beyond their starts {alone / shared:.2f}"
 
 
 def _rate(images: int, start_s: float, all_s: float, unit: str) -> str:
