@@ -27,9 +27,9 @@ def page_templates(package: str, **filters: Callable[..., str]) -> Any:
 def number_text(value: float | None) -> str:
     """Writes a number for people: counts whole, others to three places, a dash for none.
 
-    >>> number_text(1512), number_text(0.92014), number_text(None)
-    ('1,512', '0.920', '–')
+    >>> number_text(1512), number_text(0.92014), number_text(-0.0002), number_text(None)
+    ('1,512', '0.920', '0.000', '–')
     """
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:.3f}"
+    return f"{value:,.0f}" if value == int(value) and abs(value) >= 2 else f"{value:z.3f}"

@@ -129,7 +129,7 @@ def _suspects(
     rows = {row.key: row for row in predictions.without_probabilities() if row.key in issues}
     among = "the examples of this page" if shown_alone else f"the {split} split"
     note = (
-        f"Labels among {among} that the model, which never saw them, disagrees with: no proof. "
+        f"Labels in {among} that the model, which never saw them, contradicts. They may be right. "
         "All of them: skymill labels audit."
     )
     shown = (

@@ -92,7 +92,7 @@ def test_a_mask_that_the_model_contradicts_is_a_suspected_label_error(
     assert (example.key, example.suggested) == ("wrong", "bright")
     assert example.detail == "50.0% of the pixels"
     assert [it.caption for it in example.pictures][:2] == ["image", "truth"]
-    assert "Labels among the examples of this page" in group.note
+    assert "Labels in the examples of this page" in group.note
 
 
 def test_a_suspected_label_error_is_shown_with_what_it_might_be(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def content(**changes) -> Content:
 
 def test_a_page_says_what_went_in_and_what_came_out() -> None:
     page = Page(run_page(content()))
-    for text in ("120", "rejected: corrupt", "0.750", "(0.500)", "region=north", "–", "4000"):
+    for text in ("120", "rejected: corrupt", "0.750", "(0.500)", "region=", "north", "–", "4000"):
         assert text in page.texts, text
     assert "accuracy is 0.75" in page.texts
     assert "recall/field" not in page.texts, "the table of slices has what every slice has"
