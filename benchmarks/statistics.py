@@ -5,8 +5,8 @@
 - TFDV default: what stock StatisticsGen does, a Beam pipeline over every feature, image bytes too.
 - TFDV without image bytes: the same on a schema of the other features, as an expert writes it.
 
-All read the same TFRecords, which hold JPEG-sized payloads of 64 x 64 images, and take turns
-(`benchmarks.sides`).
+Both of TFDV's run on Beam's in-process runner. All read the same TFRecords, which hold JPEG-sized
+payloads of 64 x 64 images, and take turns (`benchmarks.sides`).
 """
 
 import argparse
@@ -19,6 +19,7 @@ import apache_beam as beam
 import numpy as np
 import tensorflow as tf
 import tensorflow_data_validation as tfdv
+from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.tfxio import tf_example_record
@@ -26,6 +27,7 @@ from tfx_bsl.tfxio import tf_example_record
 from benchmarks.sides import Rounds, machine_load, take_turns
 from components.node.records import shards
 from components.statistics.compute import in_memory
+from pipelines.config.beam import IN_PROCESS
 
 DEFAULT, WITHOUT_BYTES, OURS = "TFDV default", "TFDV without image bytes", "skymill"
 #: The least of each ratio that is aimed at.
@@ -46,7 +48,9 @@ def main() -> None:
         pattern, schema = f"{folder}/data-*", schema_without_image(paths[0])
 
         sides: dict[str, Callable[[], object]] = {
-            DEFAULT: lambda: tfdv.generate_statistics_from_tfrecord(pattern),
+            DEFAULT: lambda: tfdv.generate_statistics_from_tfrecord(
+                pattern, pipeline_options=runner()
+            ),
             WITHOUT_BYTES: lambda: projected(pattern, schema),
             OURS: lambda: in_memory(paths),
         }
@@ -64,8 +68,9 @@ def report(rounds: Rounds, examples: int) -> None:
         print(f"skymill / {name}: {rounds.ratio(name, OURS)} (aim: at least {goal})")
 
 
-def _default(pattern: str) -> None:
-    tfdv.generate_statistics_from_tfrecord(pattern)
+def runner() -> PipelineOptions:
+    """Returns Beam's options for its in-process runner; by itself it first tries to start Prism."""
+    return PipelineOptions(IN_PROCESS[:1])
 
 
 def projected(pattern: str, schema: schema_pb2.Schema) -> None:
@@ -73,7 +78,7 @@ def projected(pattern: str, schema: schema_pb2.Schema) -> None:
     source = tf_example_record.TFExampleRecord(
         file_pattern=pattern, schema=schema, telemetry_descriptors=["benchmark"]
     )
-    with tempfile.TemporaryDirectory() as folder, beam.Pipeline() as pipeline:
+    with tempfile.TemporaryDirectory() as folder, beam.Pipeline(options=runner()) as pipeline:
         _ = (
             pipeline
             | source.BeamSource()
