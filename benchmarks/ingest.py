@@ -5,12 +5,18 @@
 - plain loop: the usual script: PIL for the header, tf.train.Example, TFRecordWriter.
 - worked loop: one process, no framework, the same work as ingest with image features: the same
   reading, hash, decoding, split and encoding, and the features by OpenCV.
-- ingest: the component's own path, its Beam pipeline included.
-- webdataset: its ShardWriter with the same bytes, where it is installed.
+- ingest: the component's own path, its Beam pipeline and the check of the fingerprint included.
+- floor: reading, sha256 and writing alone, which any ingest that names its content does.
+- webdataset: its ShardWriter with the same bytes, where it is installed. To measure it without
+  changing the environment:
+
+    python -m pip install --no-deps --target /tmp/peers webdataset braceexpand
+    PYTHONPATH=/tmp/peers python -m benchmarks ingest
 
 The sides take turns (`benchmarks.sides`). Their seconds include their start-up, which is shown
-apart, as a run on ten images. The machine limits the gain of several processes: an equal number of
-concurrent worked loops measures that limit.
+apart, as a run on ten images. Processes fork from a server that imports their libraries once, in
+the first round: medians leave that out, and the first start is shown apart. The machine limits the
+gain of several processes: an equal number of concurrent worked loops measures that limit.
 """
 
 import argparse
@@ -36,6 +42,7 @@ SPLIT_FILES = ("train", "eval", "test")
 ON, OFF = "ingest, features on", "ingest, features off"
 MANY, OFF_MANY = f"{ON}, processes", f"{OFF}, processes"
 COPIES = "worked loops at once"
+FLOOR = "floor"
 
 
 def make_images(root: Path, count: int) -> None:
@@ -124,6 +131,17 @@ def _features(pixels: Any) -> tuple[Any, Any, float, float]:
     return tuple(mean[:, 0]), tuple(stddev[:, 0]), float(brightness), float(sharpness[0, 0])
 
 
+def floor(root: Path, target: Path) -> None:
+    """Reads, hashes and writes the bytes, as directly as Python can, and nothing else."""
+    with open(target / "floor", "wb", buffering=1 << 20) as file:
+        for path in map(str, _paths(root)):
+            handle = os.open(path, os.O_RDONLY)
+            data = os.read(handle, os.fstat(handle).st_size)
+            os.close(handle)
+            file.write(hashlib.sha256(data).digest())
+            file.write(data)
+
+
 def webdataset_loop(root: Path, target: Path) -> None:
     """Writes the images with webdataset's ShardWriter."""
     import webdataset
@@ -152,6 +170,7 @@ SIDES: dict[str, Callable[[Path, Path], None]] = {
     "worked loop": worked_loop,
     ON: ingest,
     OFF: lambda root, target: ingest(root, target, features=False),
+    FLOOR: floor,
 }
 
 
@@ -186,10 +205,13 @@ def main() -> None:
             run()  # imports count for none of them
         starts = {name: cost_of(run).wall for name, run in small.items()}
         large = {name: partial(_run, side, many) for name, side in sides.items()}
+        first = cost_of(large[OFF_MANY]).wall
         rounds = take_turns(large, options.rounds)
         print(f"{options.images} JPEGs of {SIDE_PX} px, {options.rounds} rounds")
         _print_rates(options.images, rounds, starts)
         _print_ratios(rounds, processes)
+        later = rounds.typical(OFF_MANY).wall
+        print(f"the first start of {processes} processes: {first - later:.1f} s more")
 
 
 def _run(side: Callable[[Path, Path], None], root: Path) -> None:
@@ -208,16 +230,23 @@ def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path)
 def _print_rates(images: int, rounds: Rounds, starts: dict[str, float]) -> None:
     for name, start in starts.items():
         if name != COPIES:
-            rate = images / rounds.typical(name).wall
-            print(f"{name:35} {rate:9,.0f} images/s; ten images {start:.2f} s")
+            cost = rounds.typical(name)
+            print(
+                f"{name:35} {images / cost.wall:9,.0f} images/s; {1e6 * cost.cpu / images:4.0f} µs "
+                f"of processor time an image; ten images {start:.2f} s"
+            )
 
 
 def _print_ratios(rounds: Rounds, processes: int) -> None:
     ratio = rounds.ratio
     print(f"features on / worked loop: {ratio('worked loop', ON)} (at least 0.95)")
+    print(f"the same in processor time: {ratio('worked loop', ON, 'cpu')}")
     print(f"features off / plain loop: {ratio('plain loop', OFF)} (at least 4)")
+    print(f"the same in processor time: {ratio('plain loop', OFF, 'cpu')}")
+    print(f"floor / plain loop: {ratio('plain loop', FLOOR)}, which nothing in Python exceeds")
     print(f"features off, {processes} processes / plain loop: {ratio('plain loop', OFF_MANY)}")
     print(f"{processes} processes / one, features on: {ratio(ON, MANY)} (at least 1.9)")
+    print(f"{processes} processes / one, features off: {ratio(OFF, OFF_MANY)} (more than 1)")
     print(
         f"{processes} worked loops at once / one: "
         f"{ratio('worked loop', COPIES, factor=processes)}, what the machine has room for"
