@@ -24,10 +24,12 @@ from serving.graph.gradients import (
     integrated_gradients,
 )
 from serving.graph.refusing import listed, require
+from serving.tasks.detection.answer import BOXES_OUTPUT
 from serving.tasks.graph import TaskGraph, Tensors
 
 #: Begins the message where a target is not a class or object of the answer.
 UNKNOWN_TARGET = "unknown_target"
+_SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def explain(
         fixed = tf.stop_gradient(traced.outputs)
         chosen = task.explained(fixed, traced.found, pixels, target, spec)
         score = weighed(traced.outputs, chosen.weights)
-    require(chosen.known, UNKNOWN_TARGET, listed(tf.boolean_mask(target, ~chosen.known)))
+    unknown = listed(tf.boolean_mask(target, ~chosen.known))
+    require(chosen.known, UNKNOWN_TARGET, tf.strings.join([unknown, _targets(spec)]))
     baseline = baseline_of(values, options.baseline)
 
     def score_of(entering: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
@@ -112,6 +115,16 @@ def explain(
             grad_cam(traced.maps, gradients, spec.image.height_px, spec.image.width_px)
         )
     return result
+
+
+def _targets(spec: Contract) -> str:
+    """Returns what a person may ask for instead of an unknown target."""
+    if not spec.classes:
+        return "; leave the target out"
+    shown = ", ".join(spec.classes[:_SHOWN_CLASSES])
+    more = ", ..." if len(spec.classes) > _SHOWN_CLASSES else ""
+    objects = " or an object, such as #0" if BOXES_OUTPUT in spec.outputs else ""
+    return f"; a target is a class ({shown}{more}){objects}"
 
 
 def weighed(outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
