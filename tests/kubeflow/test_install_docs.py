@@ -151,7 +151,7 @@ def test_the_commands_of_the_guides_are_those_that_there_are(
             except click.UsageError as error:
                 pytest.fail(f"{page.name}: {line}: {error.format_message()}")
             seen.add(words[0])
-    assert {"run", "train", "tune", "watch", "predict", "compile", "submit", "schedule"} <= seen
+    assert {"run", "watch", "predict", "compile", "submit", "schedule"} <= seen
 
 
 def test_the_commands_of_the_prose_are_those_that_there_are(repository: Path) -> None:
