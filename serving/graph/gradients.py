@@ -79,15 +79,20 @@ def _mean_gradient(
         (tf.range(steps, dtype=tf.float32) + 0.5) / steps, (-1, *[1] * len(end.shape))
     )
 
-    def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    # In a loop, TensorFlow's rewriting for oneDNN may meet a pooling's gradient before the pooling.
+    # It then leaves it to a kernel of ten times the cost; a function apart has a fixed order.
+    @tf.function(autograph=False, experimental_attributes={"_noinline": True})
+    def gradients(index: tf.Tensor) -> tf.Tensor:
         between = begin + shares[index : index + together] * change
         between = tf.cast(tf.reshape(between, (-1, *shape)), end.dtype)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(between)
             scores = score(between, tf.range(tf.shape(between)[0]) % rows)
         gradient = tf.cast(tape.gradient(scores, between), tf.float32)
-        gradient = tf.reshape(gradient, (-1, rows, *shape))
-        return index + together, total + tf.reduce_sum(gradient, axis=0)
+        return tf.reduce_sum(tf.reshape(gradient, (-1, rows, *shape)), axis=0)
+
+    def step(index: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return index + together, total + gradients(index)
 
     _, total = tf.while_loop(
         lambda index, total: index < steps,
