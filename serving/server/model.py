@@ -108,6 +108,7 @@ class LoadedModel:
         session: tf.compat.v1.Session,
         signature_defs: SignatureDefs,
         options: config_pb2.RunOptions,
+        prepared: bool = True,
     ) -> None:
         self.version = version
         self.path = path
@@ -117,10 +118,10 @@ class LoadedModel:
             for name, definition in signature_defs.items()
             if definition.method_name in _SERVABLE_METHODS
         }
-        self._session = session
-        self._calls = {
-            name: _Call(session, signature_defs[name], options) for name in self.signatures
-        }
+        self._session, self._options = session, options
+        self._calls: dict[str, _Call] = {}
+        for name in self.signatures if prepared else ():
+            self._prepare(name)
 
     def run(self, signature: str, inputs: Arrays) -> dict[str, Array]:
         """Returns all outputs of a signature, by name.
@@ -129,7 +130,8 @@ class LoadedModel:
             ServingError: with the model's own code and message.
         """
         try:
-            return self._calls[signature](inputs)
+            call = self._calls.get(signature) or self._prepare(signature)
+            return call(inputs)
         except tf.errors.OpError as error:
             message = refusal_message(error.message) or type(error).__name__
             raise ServingError(code_of_number(error.error_code), message) from error
@@ -143,6 +145,12 @@ class LoadedModel:
         """Releases the model's memory; no call may run any more."""
         self._calls.clear()
         self._session.close()
+
+    def _prepare(self, signature: str) -> "_Call":
+        name = self.signatures[signature].name
+        call = _Call(self._session, self.signature_defs[name], self._options)
+        self._calls[signature] = call
+        return call
 
 
 class _Call:
@@ -172,8 +180,17 @@ class _Call:
         return {key: by_tensor[name] for key, name in self._outputs.items()}
 
 
-def load_model(version: int, path: Path, threads: Threads = Threads()) -> LoadedModel:
+def load_model(
+    version: int, path: Path, threads: Threads = Threads(), prepared: bool = True
+) -> LoadedModel:
     """Loads the SavedModel in `path`.
+
+    Args:
+        version: its number.
+        path: its folder.
+        threads: that TensorFlow may use.
+        prepared: whether TensorFlow optimizes the graph of each signature now; otherwise with the
+            first call of the signature, which takes a second or more of large networks.
 
     Raises:
         ServingError: with a code and a message for the model's status.
@@ -188,7 +205,7 @@ def load_model(version: int, path: Path, threads: Threads = Threads()) -> Loaded
     # With one inter-op thread the caller's thread runs the ops, without a hand-over.
     options = config_pb2.RunOptions(inter_op_thread_pool=-1 if threads.inter_op == 1 else 0)
     try:
-        return LoadedModel(version, path, session, _restore(session, path), options)
+        return LoadedModel(version, path, session, _restore(session, path), options, prepared)
     except BaseException as error:
         session.close()
         raise _refusal(path, error) from error

@@ -44,7 +44,8 @@ def load_pushed(
     folder, number = model_folder(path, version)
     contract = read_contract(folder)
     try:
-        model = load_model(number or 0, folder, threads or Threads())
+        # Who loads a model here asks one or two of its signatures.
+        model = load_model(number or 0, folder, threads or Threads(), prepared=False)
     except ServingError as error:
         raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
     return PushedModel(model, contract, number, model_digest(folder))
