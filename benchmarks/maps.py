@@ -145,7 +145,7 @@ def mapped(path: Path, model: TileModel, config: MapConfig = CONFIG) -> None:
 
 def peak_mb(path: Path) -> float:
     """Returns the peak memory (MB) of a process that maps a scene with the instant model."""
-    command = [sys.executable, "-m", __spec__.name, "--map", str(path)]
+    command = [sys.executable, "-m", "benchmarks", "maps", "--map", str(path)]
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
     return float(done.stdout)

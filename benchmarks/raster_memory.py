@@ -33,7 +33,8 @@ def read_scene(path: Path, tile_px: int) -> int:
 
 def peak_mb(path: Path, tile_px: int) -> float:
     """Returns the peak resident memory (MB) of a process that reads a scene."""
-    command = [sys.executable, "-m", __spec__.name, "--read", str(path), "--tile", str(tile_px)]
+    command = [sys.executable, "-m", "benchmarks", "raster_memory", "--read", str(path)]
+    command += ["--tile", str(tile_px)]
     root = Path(__file__).resolve().parent.parent
     run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root)
     return float(run.stdout)
