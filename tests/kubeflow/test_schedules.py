@@ -19,7 +19,7 @@ from pipelines.kubeflow.client.server import KubeflowServer
 from tests.kubeflow.api_server.cron import Cron
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
-from tests.kubeflow.tiny import submission, tiny_spec
+from tests.kubeflow.tiny import recurring, submission, tiny_spec
 
 MONDAY = datetime.datetime(2026, 3, 2, 12, tzinfo=datetime.UTC)
 HOUR, DAY = 3600, 86400
@@ -318,18 +318,9 @@ def test_the_server_refuses_a_schedule_in_words(
     schedules: Schedules, api: Api, changes: dict, words: str
 ) -> None:
     server = KubeflowServer(Connection(api.url))
-    body = {
-        "display_name": "raw",
-        "experiment_id": server.catalogue.experiment("raw"),
-        "pipeline_version_reference": server.catalogue.version(submission()),
-        "trigger": {"cron_schedule": {"cron": "0 0 2 * * *"}},
-        "mode": "ENABLE",
-        "max_concurrency": "1",
-    }
-    create = server.api.client.recurring_runs.recurring_run_service_create_recurring_run
     with pytest.raises(KubeflowError, match=words):
-        server.api.call("schedule raw", create, recurring_run=body | changes)
-    assert server.api.call("schedule raw", create, recurring_run=body).recurring_run_id
+        recurring(server, **changes)
+    assert recurring(server).recurring_run_id
 
 
 def test_kubeflows_client_wants_pipeline_and_version_together(api: Api) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.client.submission import Submission
 from pipelines.kubeflow.contract.signature import NodeSignature
 
@@ -67,3 +68,18 @@ def submission(spec: dict[str, Any] | None = None) -> Submission:
     """The pipeline as it is submitted, without the check that comes before."""
     tree = json.loads(json.dumps(spec or tiny_spec()))
     return Submission(yaml.safe_dump(tree), tree)
+
+
+def recurring(server: KubeflowServer, **changes: Any) -> Any:
+    """Makes a recurring run that never starts one, apart from what changes."""
+    body = {
+        "display_name": "never",
+        "experiment_id": server.catalogue.experiment("tiny"),
+        "pipeline_version_reference": server.catalogue.version(submission()),
+        "trigger": {"cron_schedule": {"cron": "0 0 0 1 1 *"}},
+        "mode": "DISABLE",
+        "max_concurrency": "1",
+        **changes,
+    }
+    create = server.api.client.recurring_runs.recurring_run_service_create_recurring_run
+    return server.api.call("make a schedule", create, recurring_run=body)

@@ -18,7 +18,7 @@ from tests.backend.kubeflow.installation import Kubeflow
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.test_refused import COUNT, REFUSED, put, send, spoilt
-from tests.kubeflow.tiny import submission, tiny_spec
+from tests.kubeflow.tiny import recurring, submission, tiny_spec
 
 pytestmark = pytest.mark.backend
 
@@ -34,21 +34,6 @@ _LATER = {"constantValue", "another name in taskInfo", "an importer of a path"}
 def fresh() -> str:
     """A name that nothing has."""
     return str(uuid.uuid4())
-
-
-def recurring(server: KubeflowServer, **changes: Any) -> Any:
-    """Makes a recurring run that never starts one, apart from what changes."""
-    body = {
-        "display_name": "never",
-        "experiment_id": server.catalogue.experiment("tiny"),
-        "pipeline_version_reference": server.catalogue.version(submission()),
-        "trigger": {"cron_schedule": {"cron": "0 0 0 1 1 *"}},
-        "mode": "DISABLE",
-        "max_concurrency": "1",
-        **changes,
-    }
-    create = server.api.client.recurring_runs.recurring_run_service_create_recurring_run
-    return server.api.call("make a schedule", create, recurring_run=body)
 
 
 def spoilt_package(name: str) -> Call:
