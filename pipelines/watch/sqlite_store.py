@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
@@ -14,6 +15,7 @@ _READ = "SELECT state, version FROM watch WHERE name = ?"
 _FIRST = "INSERT INTO watch VALUES (?, 1, ?) ON CONFLICT DO NOTHING"
 _NEXT = "UPDATE watch SET state = ?, version = version + 1 WHERE name = ? AND version = ?"
 _WAIT_S = 30.0  # for another process's transaction, which takes milliseconds
+_AGAIN_S = 0.01
 
 
 class SqliteStore:
@@ -45,7 +47,7 @@ class SqliteStore:
         try:
             os.makedirs(os.path.dirname(os.path.abspath(self._path)), exist_ok=True)
             with closing(sqlite3.connect(self._path, timeout=_WAIT_S)) as rows:
-                rows.execute("PRAGMA journal_mode=WAL")
+                _log_ahead(rows)
                 rows.execute("PRAGMA synchronous=FULL")
                 with rows:
                     rows.execute(_TABLE)
@@ -57,3 +59,16 @@ class SqliteStore:
                 f"{self._path}: the state of the watch cannot be read or written ({error}). It has "
                 "to lie on a disk of this machine, in a folder that you may write."
             ) from error
+
+
+def _log_ahead(rows: sqlite3.Connection) -> None:
+    """Chooses the write-ahead log; of connections that do so at once, SQLite lets some not wait."""
+    end = time.monotonic() + _WAIT_S
+    while True:
+        try:
+            rows.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_AGAIN_S)
