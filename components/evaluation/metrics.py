@@ -1,6 +1,6 @@
 """A task's tally as a TFMA metric, so that TFMA slices, compares and stores it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -12,7 +12,7 @@ from tensorflow_model_analysis.metrics.multi_class_confusion_matrix_metrics impo
     MatrixEntryKey,
 )
 
-from components.evaluation.tasks.bootstrap import REPLICATED
+from components.evaluation.tasks.bootstrap import CLASS_INTERVALS, REPLICATED
 from components.evaluation.tasks.calibration import CALIBRATION
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats
 from components.evaluation.tasks.registry import evaluated_task
@@ -83,14 +83,21 @@ class _ScoresFn(beam.CombineFn):
         if confusion is not None:
             result[self._key(CONFUSION)] = matrix(confusion)
         replicated = self._evaluated.replicated(tally)
-        result[self._key(REPLICATED)] = replicated
-        bounds = self._evaluated.bounds(tally, replicated)
+        result[self._key(REPLICATED)] = replicated.headline
+        result[self._key(CLASS_INTERVALS)] = self._packed(replicated.class_intervals)
+        bounds = self._evaluated.bounds(tally, replicated.headline)
         for name, value in (self._evaluated.overall(tally) | bounds).items():
             result[self._key(name)] = value
         for metric, values in self._evaluated.per_class(tally).items():
             for class_id, value in enumerate(values):
                 result[self._key(metric, class_id)] = float(value)
         return result
+
+    def _packed(self, intervals: Mapping[str, Floats]) -> Floats:
+        """Packs the intervals of all metrics of a class into one array; NaN where there is none."""
+        unknown = np.full((self._class_count, 2), np.nan)
+        found = [intervals.get(name, unknown) for name in self._evaluated.class_metrics]
+        return np.array(found).ravel()
 
     def _key(self, metric: str, class_id: int | None = None) -> Any:
         sub_key = None if class_id is None else tfma.metrics.SubKey(class_id=class_id)

@@ -29,7 +29,8 @@ UNKNOWN_CLASS = "(unknown)"
 class SliceMetrics:
     """One slice: the metrics of the candidate and, if there is one, of the baseline.
 
-    `change` is that of the headline metric, with its bounds.
+    `change` is that of the headline metric, with its bounds; `class_intervals` are the 95 %
+    intervals of the candidate's metrics of a class (`recall/Forest`), where there are any.
     """
 
     key: SliceKey
@@ -37,6 +38,7 @@ class SliceMetrics:
     baseline: Mapping[str, float] | None = None
     task: Task = SINGLE_LABEL
     change: PairedChange | None = None
+    class_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -203,6 +205,7 @@ def _slice_document(item: SliceMetrics) -> dict[str, JSON]:
         f"{headline}_interval": interval,
         "drawn": item.drawn,
         f"{headline}_change": None if item.change is None else item.change.document(),
+        "class_intervals": {name: list(it) for name, it in item.class_intervals.items()},
         "candidate": _finite(item.candidate),
         "baseline": None if item.baseline is None else _finite(item.baseline),
     }
@@ -223,7 +226,13 @@ def _slice_from(document: Mapping[str, JSON], task: Task) -> SliceMetrics:
         baseline=None if baseline is None else _with_nan(baseline),
         task=task,
         change=PairedChange.of(document.get(f"{evaluated_task(task).headline}_change")),
+        class_intervals=_intervals(document.get("class_intervals", {})),
     )
+
+
+def _intervals(document: JSON) -> dict[str, tuple[float, float]]:
+    assert isinstance(document, dict)
+    return {name: (low, high) for name, (low, high) in document.items()}  # type: ignore
 
 
 def _with_nan(metrics: JSON) -> dict[str, float]:

@@ -175,7 +175,7 @@ class _WriteFn(beam.DoFn):
     def process(self, element: tuple[SliceKey, Any]) -> None:
         key, tally = element
         evaluated = evaluated_task(self._task)
-        bounds = evaluated.bounds(tally, evaluated.replicated(tally))
+        bounds = evaluated.bounds(tally, evaluated.replicated(tally).headline)
         metrics = {EXAMPLE_COUNT: float(tally.examples), **evaluated.overall(tally), **bounds}
         for metric, values in evaluated.per_class(tally).items():
             named = zip(self._space, values, strict=True)

@@ -14,7 +14,7 @@ from components.evaluation.metrics import CONFUSION
 from components.evaluation.paired import paired_change
 from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.evaluation.slices import SliceKey
-from components.evaluation.tasks.bootstrap import FEWEST_UNITS, REPLICATED
+from components.evaluation.tasks.bootstrap import CLASS_INTERVALS, FEWEST_UNITS, REPLICATED
 from components.evaluation.tasks.calibration import CALIBRATION, ReliabilityBin, reliability
 from components.evaluation.tasks.measures import EXAMPLE_COUNT, Floats, class_metric
 from components.evaluation.tasks.registry import evaluated_task
@@ -68,11 +68,11 @@ def _slice(
     values: TfmaMetrics,
     before: TfmaMetrics | None,
 ) -> SliceMetrics:
-    candidate = _flat(values, compared.space)
+    candidate, intervals = _flat(values, compared.space), _class_intervals(values, compared)
     if before is None:
-        return SliceMetrics(key, candidate, None, compared.task)
+        return SliceMetrics(key, candidate, None, compared.task, class_intervals=intervals)
     baseline, headline = _flat(before, compared.space), evaluated_task(compared.task).headline
-    item = SliceMetrics(key, candidate, baseline, compared.task)
+    item = SliceMetrics(key, candidate, baseline, compared.task, class_intervals=intervals)
     if item.units < FEWEST_UNITS:
         return item
     change = paired_change(
@@ -82,6 +82,21 @@ def _slice(
         config.confidences,
     )
     return replace(item, change=change)
+
+
+def _class_intervals(
+    values: TfmaMetrics, compared: ComparedModels
+) -> dict[str, tuple[float, float]]:
+    """Returns the known intervals of the classes' metrics, by metric and class."""
+    if not (metrics := evaluated_task(compared.task).class_metrics):
+        return {}
+    bounds = _array(values, CLASS_INTERVALS).reshape(len(metrics), len(compared.space), 2)
+    return {
+        class_metric(metric, name): (low, high)
+        for metric, of_classes in zip(metrics, bounds.tolist(), strict=True)
+        for name, (low, high) in zip(compared.space, of_classes, strict=True)
+        if math.isfinite(low)
+    }
 
 
 def _array(values: TfmaMetrics, name: str) -> Floats:

@@ -5,8 +5,7 @@ the whole run can be drawn without reading the data again.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -99,7 +98,6 @@ class PageEvidence:
     Attributes:
         confidence: bins of the confidence, empty for a task without it.
         curves: of each class, empty for a task without probabilities.
-        class_intervals: 95 % intervals of the classes' precision and recall, by metric.
         places: centres of the examples on a map, at most as many as a page can hold.
         place_count: number of examples with a place.
         groups: the shown examples.
@@ -110,7 +108,6 @@ class PageEvidence:
 
     confidence: tuple[ConfidenceBin, ...] = ()
     curves: tuple[ClassCurve, ...] = ()
-    class_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     places: tuple[ScoredPlace, ...] = ()
     place_count: int = 0
     groups: tuple[ExampleGroup, ...] = ()

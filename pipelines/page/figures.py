@@ -1,7 +1,7 @@
 """Figures of a run's page: each a chart with its heading, legend and a note."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,16 +55,10 @@ def training_figures(curve: Sequence[CurveRow]) -> list[Figure]:
     return [_training_figure(curve, name) for name in panels_of(curve)]
 
 
-def evaluation_figures(
-    evaluation: EvaluationResult, class_intervals: Mapping[str, tuple[float, float]]
-) -> Iterator[Figure]:
-    """Draws the metrics: of the slices, of corrupted copies, and of the classes.
-
-    Args:
-        class_intervals: of classes, by metric, where examples were not drawn alone.
-    """
+def evaluation_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
+    """Draws the metrics: of the slices, of corrupted copies, and of the classes."""
     yield from filter(None, (_slices_figure(evaluation), _robustness_figure(evaluation)))
-    yield from _class_figures(evaluation, _class_intervals(evaluation) or class_intervals)
+    yield from _class_figures(evaluation)
 
 
 def _slices_figure(evaluation: EvaluationResult) -> Figure | None:
@@ -122,10 +116,8 @@ def _robustness_figure(evaluation: EvaluationResult) -> Figure | None:
     return Figure("Robustness", chart, keyed(shown), note)
 
 
-def _class_figures(
-    evaluation: EvaluationResult, intervals: Mapping[str, tuple[float, float]]
-) -> Iterator[Figure]:
-    """Draws the first metrics of the classes, with intervals where images are counted."""
+def _class_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
+    """Draws the first metrics of the classes, with their intervals."""
     overall = evaluation.overall
     if overall is None or len(evaluation.classes) < 2:
         return
@@ -135,7 +127,7 @@ def _class_figures(
                 name,
                 overall.support(name),
                 overall.candidate.get(class_metric(metric, name), math.nan),
-                intervals.get(class_metric(metric, name)),
+                overall.class_intervals.get(class_metric(metric, name)),
                 (overall.baseline or {}).get(class_metric(metric, name)),
             )
             for name in evaluation.classes
@@ -309,19 +301,6 @@ def _counts_examples(evaluation: EvaluationResult) -> bool:
     if overall is None or overall.groups is not None:
         return False
     return int(np.array(evaluation.confusion).sum()) == overall.examples
-
-
-def _class_intervals(evaluation: EvaluationResult) -> dict[str, tuple[float, float]]:
-    """Returns Wilson's intervals of precision and recall by metric, of examples drawn alone."""
-    if not _counts_examples(evaluation):
-        return {}
-    counts = np.array(evaluation.confusion)
-    right, wholes = counts.diagonal(), {"recall": counts.sum(1), "precision": counts.sum(0)}
-    return {
-        class_metric(metric, name): wilson_interval(int(right[place]), int(whole[place]))
-        for metric, whole in wholes.items()
-        for place, name in enumerate(evaluation.confusion_classes)
-    }
 
 
 def _this_model(rows: Sequence[ForestRow]) -> str:

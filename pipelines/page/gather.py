@@ -13,7 +13,6 @@ from components.node.records import shards
 from components.raster.pictures.sheet import legend_of
 from components.raster.task import SINGLE_LABEL, Task
 from components.statistics.feature_stats import read as read_statistics
-from pipelines.page.class_intervals import ClassIntervals
 from pipelines.page.drift import feature_drift
 from pipelines.page.evidence import (
     ExampleGroup,
@@ -64,10 +63,7 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
     predictions = PredictionTable(path)
     head = predictions.head
     several = None if head.task == SINGLE_LABEL else head.names
-    tally, classes = PredictionTally(head.classes, several), ClassIntervals(head)
-    for row in predictions:
-        tally.add(row)
-        classes.add(row)
+    tally = PredictionTally(head.classes, several).add_all(predictions)
     if tally.place_count:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
             write_geojson(predictions.without_probabilities(), file)
@@ -87,7 +83,6 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
     return PageEvidence(
         confidence=tally.confidence,
         curves=tally.curves,
-        class_intervals=classes.intervals(),
         places=tally.places,
         place_count=tally.place_count,
         groups=(

@@ -56,9 +56,7 @@ def run_page(content: Content) -> str:
         run=content,
         sections=[(name, _SECTIONS[name]) for name, part in parts.items() if part],
         headline=headline_of(evaluation),
-        measured=(
-            list(evaluation_figures(evaluation, evidence.class_intervals)) if evaluation else []
-        ),
+        measured=list(evaluation_figures(evaluation)) if evaluation else [],
         confusion=confusion_of(evaluation),
         confused=most_confused(evaluation),
         drift=drift_figures(evidence),

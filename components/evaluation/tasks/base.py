@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
@@ -84,6 +84,20 @@ class Judged:
     score: float | None = None
     loss: float | None = None
     probabilities: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Replicated:
+    """Result of the bootstrap for one model on one slice.
+
+    Attributes:
+        headline: in each replicate [REPLICATES], NaN if unknown; those of two models on the same
+            examples are paired.
+        class_intervals: 95 % intervals by metric, each [K, 2]; NaN if unknown.
+    """
+
+    headline: Floats
+    class_intervals: Mapping[str, Floats] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,11 +196,8 @@ class EvaluatedTask(ABC, Generic[T]):
         """Returns the units of which the examples with truth were drawn."""
 
     @abstractmethod
-    def replicated(self, tally: T) -> Floats:
-        """Returns the headline of each of the bootstrap's replicates, [REPLICATES]; NaN if unknown.
-
-        The replicates of two models on the same examples are paired.
-        """
+    def replicated(self, tally: T) -> Replicated:
+        """Returns the headline in each replicate, and the intervals of the metrics of classes."""
 
     def per_class(self, tally: T) -> dict[str, Floats]:
         """Returns the metrics with one value a class, each [K], and the support in examples."""

@@ -25,6 +25,8 @@ FEWEST_UNITS = 10
 GROUP_COUNT = "group_count"
 #: Array beside the headline: its replicates, by which two models are compared.
 REPLICATED = "headline_replicates"
+#: Array beside the headline: intervals [M, K, 2] of the M metrics of the K classes.
+CLASS_INTERVALS = "class_intervals"
 
 
 def seed_of(serialized: bytes, group: str | None = None) -> int:

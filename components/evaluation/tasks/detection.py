@@ -12,8 +12,8 @@ Definitions, after COCO (see `matching`), over all images of a slice:
   detections together.
 
 Every detection keeps a row until the slice is complete: 17 bytes for each, up to 100 for each class
-and image. The interval of mean_average_precision is that of a bootstrap over images; beyond
-MOST_REPLICATED detections in a slice it would cost too much, and there is none.
+and image. Intervals are those of a bootstrap over images; beyond MOST_REPLICATED detections in a
+slice those of average precisions would cost too much, and there are none.
 """
 
 from collections.abc import Iterable
@@ -32,10 +32,12 @@ from components.evaluation.tasks.base import (
     Frame,
     Judged,
     Observation,
+    Replicated,
     joined,
     text_of,
 )
 from components.evaluation.tasks.bootstrap import Units
+from components.evaluation.tasks.class_counts import ClassCounts
 from components.evaluation.tasks.matching import (
     IOU_THRESHOLDS,
     MAX_DETECTIONS,
@@ -76,6 +78,7 @@ class Tally:
     detections: list[Rows] = field(default_factory=list)  # of _DETECTION, each [N]
     objects: list[Floats] = field(default_factory=list)  # each [K]
     seeds: list[int] = field(default_factory=list)
+    classes: ClassCounts = field(default_factory=ClassCounts)
     examples: int = 0
     non_finite: float = 0.0
 
@@ -85,6 +88,7 @@ class Tally:
             self.detections += other.detections
             self.objects += other.objects
             self.seeds += other.seeds
+            self.classes += other.classes
             self.examples += other.examples
             self.non_finite += other.non_finite
         return self
@@ -119,22 +123,19 @@ def class_precisions(tally: Tally) -> tuple[Floats, Floats]:
     return precisions, recalls
 
 
-def replicated_precision(tally: Tally) -> Floats:
-    """Computes mean_average_precision of each replicate: [REPLICATES]."""
+def replicated_precisions(tally: Tally) -> Floats:
+    """Computes the average precisions of each replicate: [REPLICATES, K, T]; NaN as above."""
     rows, images = tally.ranked()
     weights = np.array([bootstrap.weights(seed) for seed in tally.seeds])
     objects = tally.objects_by_image().T @ weights
     members = [np.flatnonzero(rows["label"] == label) for label in range(tally.class_count)]
-    means = np.full(bootstrap.REPLICATES, np.nan)
+    precisions = np.full((bootstrap.REPLICATES, tally.class_count, len(IOU_THRESHOLDS)), np.nan)
     for replicate in range(bootstrap.REPLICATES):
         often = weights[images, replicate]
-        values = [
-            average_precision(rows["right"][of], count, often[of]).mean()
-            for of, count in zip(members, objects[:, replicate], strict=True)
-            if count > 0
-        ]
-        means[replicate] = np.mean(values) if values else np.nan
-    return means
+        for label in np.flatnonzero(objects[:, replicate]):
+            of, count = members[label], objects[label, replicate]
+            precisions[replicate, label] = average_precision(rows["right"][of], count, often[of])
+    return precisions
 
 
 class Detection(EvaluatedTask[Tally]):
@@ -232,6 +233,8 @@ class Detection(EvaluatedTask[Tally]):
             tally.objects.append(objects)
             tally.detections.append(predictions)
             tally.seeds.append(seed)
+            found, right = _sure_and_right(predictions, tally.class_count)
+            tally.classes.add(np.stack((right, found, objects)), seed)
 
     def overall(self, tally: Tally) -> dict[str, float]:
         precisions, recalls = class_precisions(tally)
@@ -248,12 +251,17 @@ class Detection(EvaluatedTask[Tally]):
     def units(self, tally: Tally) -> Units:
         return Units.of(tally.seeds)
 
-    def replicated(self, tally: Tally) -> Floats:
-        """Unknown beyond MOST_REPLICATED detections, and with too few images."""
+    def replicated(self, tally: Tally) -> Replicated:
+        """Average precisions are unknown of few images, and beyond MOST_REPLICATED detections."""
+        of_classes = tally.classes.intervals(self.class_metrics, tally.class_count)
         detections = sum(len(rows) for rows in tally.detections)
         if len(tally.seeds) < bootstrap.FEWEST_UNITS or detections > MOST_REPLICATED:
-            return np.full(bootstrap.REPLICATES, np.nan)
-        return replicated_precision(tally)
+            return Replicated(np.full(bootstrap.REPLICATES, np.nan), of_classes)
+        precisions = replicated_precisions(tally)
+        over_overlaps = precisions.mean(axis=2)
+        of_classes["average_precision"] = _intervals(over_overlaps, tally)
+        of_classes["average_precision_50"] = _intervals(precisions[..., 0], tally)
+        return Replicated(np.array([mean_known(it) for it in over_overlaps]), of_classes)
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         precisions, _ = class_precisions(tally)
@@ -305,12 +313,31 @@ def _in_space(labels: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.i
 def _right_found_true(tally: Tally) -> tuple[Floats, Floats, Floats]:
     """Counts [K] of right, found and true at the score threshold and the first overlap."""
     rows, _ = tally.ranked()
+    found, right = _sure_and_right(rows, tally.class_count)
+    return right, found, tally.objects_by_image().sum(axis=0)
+
+
+def _sure_and_right(rows: Rows, class_count: int) -> tuple[Floats, Floats]:
+    """Counts [K] of the detections that reach the score threshold, and of the right among them."""
     sure = rows[rows["sure"]]
     found, right = (
-        np.bincount(of["label"], minlength=tally.class_count).astype(np.float64)
+        np.bincount(of["label"], minlength=class_count).astype(np.float64)
         for of in (sure, sure[sure["right"][:, 0]])
     )
-    return right, found, tally.objects_by_image().sum(axis=0)
+    return found, right
+
+
+def _intervals(replicated: Floats, tally: Tally) -> Floats:
+    """Returns the interval of each class [K, 2] from its replicates [REPLICATES, K].
+
+    Its units are the images, or groups, that have an object of it.
+    """
+    has_object, seeds = tally.objects_by_image() > 0, np.array(tally.seeds)
+    found = [
+        bootstrap.interval(values, Units.of(seeds[has].tolist()))
+        for values, has in zip(replicated.T, has_object.T, strict=True)
+    ]
+    return np.array(found).reshape(-1, 2)
 
 
 TASK = Detection()

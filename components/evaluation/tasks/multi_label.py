@@ -31,6 +31,7 @@ from components.evaluation.tasks.base import (
     Frame,
     Judged,
     Observation,
+    Replicated,
     joined,
     text_of,
 )
@@ -40,6 +41,7 @@ from components.evaluation.tasks.calibration import (
     calibration_row,
     calibration_scores,
 )
+from components.evaluation.tasks.class_counts import ClassCounts
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     SMALLEST_PROBABILITY,
@@ -70,6 +72,7 @@ class Tally(Additive):
     scores: Floats  # [2, K, _BINS]: examples without and with the class, by the logit of its score
     bins: Floats  # [3, CALIBRATION_BINS]: decisions, their summed probability, the true ones
     replicates: Floats  # [REPLICATES, 2]: exact matches and examples, weighted
+    classes: ClassCounts = field(default_factory=ClassCounts)
     units: Units = field(default_factory=Units)
     examples: int = 0
     judged: float = 0.0
@@ -104,12 +107,14 @@ class Tally(Additive):
         exact = finite and bool((true == found).all())
         self.units.add(seed)
         self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (float(exact), 1.0)
+        found = found & finite
+        decided = np.array((true & found, found, true), np.float64)
+        self.decisions += decided
+        self.classes.add(decided, seed)
         if not finite:
             self.non_finite += 1
             self.log_loss = math.nan
-            self.decisions[2] += true
             return
-        self.decisions += (true & found, found, true)
         self.exact += exact
         clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
         logits = np.log(clipped) - np.log1p(-clipped)
@@ -242,9 +247,11 @@ class MultiLabel(EvaluatedTask[Tally]):
     def calibration(self, tally: Tally) -> Floats:
         return tally.bins
 
-    def replicated(self, tally: Tally) -> Floats:
+    def replicated(self, tally: Tally) -> Replicated:
         exact, examples = tally.replicates.T
-        return quotients(exact, examples)
+        count = tally.decisions.shape[1]
+        of_classes = tally.classes.intervals(self.class_metrics, count, of_examples=True)
+        return Replicated(quotients(exact, examples), of_classes)
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         right, found, true = tally.decisions

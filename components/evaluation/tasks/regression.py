@@ -25,6 +25,7 @@ from components.evaluation.tasks.base import (
     Frame,
     Judged,
     Observation,
+    Replicated,
 )
 from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.measures import (
@@ -158,9 +159,9 @@ class Regression(EvaluatedTask[Tally]):
     def units(self, tally: Tally) -> Units:
         return tally.units
 
-    def replicated(self, tally: Tally) -> Floats:
+    def replicated(self, tally: Tally) -> Replicated:
         count, sizes = tally.replicates.T
-        return quotients(sizes, count)
+        return Replicated(quotients(sizes, count))
 
 
 TASK = Regression()

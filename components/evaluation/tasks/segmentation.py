@@ -10,8 +10,8 @@ truth nor pixels without data take part.
 - calibration_error: the expected calibration error of the pixels' confidence, 15 equal bins.
 - unanswered_fraction: share of the pixels with a true class where the model saw no data.
 
-The interval of mean_iou is that of a bootstrap over examples: pixels of one image are no
-independent observations.
+The intervals of mean_iou and of the classes' metrics are those of a bootstrap over examples: pixels
+of one image are no independent observations.
 """
 
 import io
@@ -23,7 +23,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     AnswerRow,
     EvaluatedTask,
@@ -32,6 +31,7 @@ from components.evaluation.tasks.base import (
     Frame,
     Judged,
     Observation,
+    Replicated,
     joined,
 )
 from components.evaluation.tasks.bootstrap import Units
@@ -40,6 +40,7 @@ from components.evaluation.tasks.calibration import (
     calibration_error,
     calibration_row,
 )
+from components.evaluation.tasks.class_counts import ClassCounts
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     SUPPORT,
@@ -64,7 +65,7 @@ class Tally(Additive):
     confusion: Floats  # [K, K]: true class, predicted class
     bins: Floats  # [3, CALIBRATION_BINS]: pixels, their summed confidence, the right ones
     support: Floats  # [K]: examples with a true pixel of the class
-    replicates: Floats  # [REPLICATES, 3, K]: right, true and predicted pixels, weighted
+    classes: ClassCounts = field(default_factory=ClassCounts)
     examples: int = 0
     with_truth: float = 0.0
     units: Units = field(default_factory=Units)  # of the examples with truth
@@ -78,7 +79,6 @@ class Tally(Additive):
             np.zeros((class_count, class_count)),
             np.zeros((3, CALIBRATION_BINS)),
             np.zeros(class_count),
-            np.zeros((bootstrap.REPLICATES, 3, class_count)),
         )
 
     def add(self, image: "ImageCounts", seed: int) -> None:
@@ -93,8 +93,7 @@ class Tally(Additive):
         self.bins += image.bins
         self.unanswered += float(image.unanswered.sum())
         self.non_finite += image.non_finite
-        sums = np.stack(_right_true_predicted(image.confusion))
-        self.replicates += bootstrap.weights(seed)[:, np.newaxis, np.newaxis] * sums
+        self.classes.add(np.stack(_right_predicted_true(image.confusion)), seed)
 
 
 @dataclass(frozen=True)
@@ -177,14 +176,14 @@ def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.in
     return places[np.clip(raster.astype(np.int64), 0, ignore + 1)]
 
 
-def ious(right: Floats, true: Floats, predicted: Floats) -> Floats:
-    """Computes intersection over union by class (last axis); NaN for a class without truth."""
+def ious(right: Floats, predicted: Floats, true: Floats) -> Floats:
+    """Computes intersection over union, element by element; NaN for a class without truth."""
     union = true + predicted - right
     return np.divide(right, union, out=np.full(union.shape, np.nan), where=true > 0)
 
 
-def _right_true_predicted(confusion: Floats) -> tuple[Floats, Floats, Floats]:
-    return np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
+def _right_predicted_true(confusion: Floats) -> tuple[Floats, Floats, Floats]:
+    return np.diag(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
 
 
 class Segmentation(EvaluatedTask[Tally]):
@@ -230,14 +229,14 @@ class Segmentation(EvaluatedTask[Tally]):
         Only pixels count where the truth has a class and the model has answered.
         """
         counts = ImageCounts.unpacked(observation[1], len(frame.space))
-        right, true, predicted = _right_true_predicted(counts.confusion)
+        right, predicted, true = _right_predicted_true(counts.confusion)
         pixels, confidence, _ = counts.bins.sum(axis=1)
         names = np.array(frame.space)
         return Judged(
             joined(names[true > 0].tolist()) if MASK_ENCODED in features else None,
             joined(names[predicted > 0].tolist()),
             ratio(confidence, pixels),
-            mean_known(ious(right, true, predicted)),
+            mean_known(ious(right, predicted, true)),
         )
 
     def pair(
@@ -258,11 +257,11 @@ class Segmentation(EvaluatedTask[Tally]):
         tally.add(counts, seed)
 
     def overall(self, tally: Tally) -> dict[str, float]:
-        right, true, predicted = _right_true_predicted(tally.confusion)
+        right, predicted, true = _right_predicted_true(tally.confusion)
         scores = precision_recall_f1(right, predicted, true)
         pixels = float(true.sum())
         return {
-            "mean_iou": mean_known(ious(right, true, predicted)),
+            "mean_iou": mean_known(ious(right, predicted, true)),
             "pixel_accuracy": ratio(float(right.sum()), pixels),
             **{f"macro_{name}": mean_known(values) for name, values in scores.items()},
             "calibration_error": math.nan if tally.non_finite else calibration_error(tally.bins),
@@ -278,16 +277,18 @@ class Segmentation(EvaluatedTask[Tally]):
     def calibration(self, tally: Tally) -> Floats:
         return tally.bins
 
-    def replicated(self, tally: Tally) -> Floats:
+    def replicated(self, tally: Tally) -> Replicated:
         """Each mean leaves out the classes without a true pixel."""
-        values = ious(*np.moveaxis(tally.replicates, 1, 0))
-        return np.array([mean_known(row) for row in values])
+        count = len(tally.support)
+        values = ious(*tally.classes.replicated(count))
+        means = np.array([mean_known(of_replicate) for of_replicate in values.T])
+        return Replicated(means, tally.classes.intervals(self.class_metrics, count))
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
-        right, true, predicted = _right_true_predicted(tally.confusion)
+        right, predicted, true = _right_predicted_true(tally.confusion)
         return {
             SUPPORT: tally.support,
-            "iou": ious(right, true, predicted),
+            "iou": ious(right, predicted, true),
             **precision_recall_f1(right, predicted, true),
         }
 

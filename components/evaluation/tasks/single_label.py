@@ -31,10 +31,12 @@ from components.evaluation.tasks.base import (
     Frame,
     Judged,
     Observation,
+    Replicated,
     text_of,
 )
 from components.evaluation.tasks.bootstrap import Units
 from components.evaluation.tasks.calibration import CALIBRATION_BINS, calibration_scores
+from components.evaluation.tasks.class_counts import ClassCounts
 from components.evaluation.tasks.measures import (
     NON_FINITE,
     SMALLEST_PROBABILITY,
@@ -58,6 +60,7 @@ class Tally(Additive):
     confusion: Floats  # [K, K]: true class, predicted class
     bins: Floats  # [3, CALIBRATION_BINS]: examples, their summed confidence, the right ones
     replicates: Floats  # [REPLICATES, 2]: right ones and examples, weighted
+    classes: ClassCounts = field(default_factory=ClassCounts)
     units: Units = field(default_factory=Units)
     log_loss: float = 0.0
     brier: float = 0.0
@@ -82,12 +85,16 @@ class Tally(Additive):
         right = finite and int(probabilities.argmax()) == label
         self.units.add(seed)
         self.replicates += bootstrap.weights(seed)[:, np.newaxis] * (float(right), 1.0)
+        predicted = int(probabilities.argmax()) if finite else len(probabilities) - 1
+        counts = np.zeros((3, len(probabilities)))
+        counts[[1, 2], [predicted, label]] = 1
+        counts[0, label] = predicted == label
+        self.classes.add(counts, seed)
         if not finite:
             self.confusion[label, -1] += 1
             self.non_finite += 1
             self.log_loss = self.brier = math.nan
             return
-        predicted = int(probabilities.argmax())
         confidence = float(probabilities[predicted])
         truth = float(probabilities[label])
         self.confusion[label, predicted] += 1
@@ -214,9 +221,11 @@ class SingleLabel(EvaluatedTask[Tally]):
     def calibration(self, tally: Tally) -> Floats:
         return tally.bins
 
-    def replicated(self, tally: Tally) -> Floats:
+    def replicated(self, tally: Tally) -> Replicated:
         right, examples = tally.replicates.T
-        return quotients(right, examples)
+        count = len(tally.confusion)
+        of_classes = tally.classes.intervals(self.class_metrics, count, of_examples=True)
+        return Replicated(quotients(right, examples), of_classes)
 
     def per_class(self, tally: Tally) -> dict[str, Floats]:
         return class_scores(tally)

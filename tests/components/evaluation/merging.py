@@ -11,7 +11,7 @@ from components.evaluation.tasks.base import EvaluatedTask
 
 def interval_of(evaluated: EvaluatedTask[Any], tally: Any) -> tuple[float, float] | None:
     """The interval of the headline, as the evaluation stores and reads it."""
-    bounds = evaluated.bounds(tally, evaluated.replicated(tally))
+    bounds = evaluated.bounds(tally, evaluated.replicated(tally).headline)
     counted = {"example_count": float(tally.examples)}
     return evaluated.interval(evaluated.overall(tally) | bounds | counted)
 

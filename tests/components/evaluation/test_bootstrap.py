@@ -53,9 +53,14 @@ def test_copies_within_groups_make_no_interval_narrower(task: Task) -> None:
     copies = counted(evaluated, observed * 5, groups * 5)
     expected = interval_of(evaluated, once)
     assert interval_of(evaluated, copies) == pytest.approx(expected)
-    assert evaluated.bounds(copies, evaluated.replicated(copies))["group_count"] == GROUPS
+    replicated = evaluated.replicated(copies)
+    assert evaluated.bounds(copies, replicated.headline)["group_count"] == GROUPS
+    of_classes = evaluated.replicated(once).class_intervals
+    assert of_classes.keys() >= set(evaluated.class_metrics) - {"average_precision"}
+    for metric, intervals in of_classes.items():
+        np.testing.assert_allclose(replicated.class_intervals[metric], intervals, err_msg=metric)
     alone = counted(evaluated, observed * 5, list(range(5 * GROUPS)))
-    grouped, single = (np.nanstd(evaluated.replicated(tally)) for tally in (copies, alone))
+    grouped, single = (np.nanstd(evaluated.replicated(tally).headline) for tally in (copies, alone))
     assert grouped / single == pytest.approx(5**0.5, rel=0.25)
 
 

@@ -23,7 +23,9 @@ def counted(right: np.ndarray, seeds: list[int]) -> Tally:
 
 
 def change_of(candidate: np.ndarray, baseline: np.ndarray, seeds: list[int]) -> PairedChange:
-    replicates = [TASK.replicated(counted(right, seeds)) for right in (candidate, baseline)]
+    replicates = [
+        TASK.replicated(counted(right, seeds)).headline for right in (candidate, baseline)
+    ]
     found = paired_change(candidate.mean() - baseline.mean(), *replicates, (0.95,))
     assert found is not None
     return found

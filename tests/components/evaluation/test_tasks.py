@@ -285,3 +285,22 @@ def damaged(model: Path, how: str) -> None:
         (model / "assets.extra" / "contract.json").write_text(
             contract.replace("single_label", "detection")
         )
+
+
+def test_metrics_of_classes_have_intervals_by_example_in_every_slice(tmp_path: Path) -> None:
+    """Of twelve masks with class c on the right, three have b there by the truth."""
+    examples = []
+    for number in range(12):
+        mask = np.zeros((16, 16), np.uint8)
+        mask[:, 8:] = 1 if number < 3 else 2
+        gray = 0.1 + number / 100
+        examples.append(tile(halves(gray, 0.9), "all", mask__encoded=png(mask)))
+    evaluation, _, _ = Node(tmp_path, examples).run(
+        served(tmp_path / "model", "segmentation", CLASSES), slices=["region"]
+    )
+    for item in evaluation.slices:
+        low, high = item.class_intervals["precision/c"]
+        half = 1.96 * (0.75 * 0.25 / 12) ** 0.5
+        assert (low, high) == pytest.approx((0.75 - half, min(0.75 + half, 1)), abs=0.1)
+        assert item.class_intervals["iou/a"] == (1, 1)
+        assert "recall/b" not in item.class_intervals, "three images have it"

@@ -3,16 +3,14 @@
 import io
 import json
 import math
-from itertools import product
 from pathlib import Path
 
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluation.predictions import Head, PredictionRow
+from components.evaluation.predictions import PredictionRow
 from components.evaluation.tasks.base import split_joined
 from components.raster.errors import DataError
-from pipelines.page.class_intervals import ClassIntervals
 from pipelines.page.drift import feature_drift
 from pipelines.page.evidence import EVIDENCE_FILE, PageEvidence, read_evidence, write_evidence
 from pipelines.page.geojson import write_geojson
@@ -127,31 +125,3 @@ def test_evidence_is_kept_beside_the_page(tmp_path: Path) -> None:
     (tmp_path / EVIDENCE_FILE).write_text("[]")
     with pytest.raises(DataError, match="no evidence of a page"):
         read_evidence(str(tmp_path))
-
-
-def test_intervals_of_a_class_are_wider_by_group_than_by_example() -> None:
-    """Of 20 groups of 10 equal examples each, 14 are right: 0.70, give or take twice
-    sqrt(.7 x .3 / 20) by group, and twice sqrt(.7 x .3 / 200) by example."""
-    head = Head("single_label", ("a", "b"))
-    found = {}
-    for shared in (True, False):
-        tally = ClassIntervals(head)
-        for group, at in product(range(20), range(10)):
-            right, key = group < 14, f"{group}-{at}"
-            tally.add(
-                row(
-                    key, "a", "a" if right else "b", 0.9, group=f"{group}", probabilities=(0.9, 0.1)
-                )
-                if shared
-                else row(key, "a", "a" if right else "b", 0.9, probabilities=(0.9, 0.1))
-            )
-        found[shared] = tally.intervals()
-    low, high = found[True]["recall/a"]
-    assert low == pytest.approx(0.50, abs=0.05)
-    assert high == pytest.approx(0.90, abs=0.05)
-    low, high = found[False]["recall/a"]
-    assert low == pytest.approx(0.636, abs=0.02)
-    assert high == pytest.approx(0.764, abs=0.02)
-    assert found[True]["precision/a"] == (1.0, 1.0)
-    assert "recall/b" not in found[True], "no example is of b"
-    assert "precision/b" not in found[True], "six groups are too few"
