@@ -44,7 +44,7 @@ def follow_and_report(
     from pipelines.kubeflow.client.follow import follow
 
     quiet = (lambda step, state: None) if as_json else print_step
-    state = follow(server, run_id, quiet, timeout_s=timeout_s)
+    state = follow(server, run_id, quiet, troubled=_print_trouble, timeout_s=timeout_s)
     metrics = readable_metrics(server, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
@@ -53,3 +53,7 @@ def follow_and_report(
         for name, value in (metrics or {}).items():
             click.echo(f"  {name:<24} {value:.4g}")
     click.get_current_context().exit(exit_code_of(state))
+
+
+def _print_trouble(error: Exception) -> None:
+    click.echo(f"skymill: {error} Trying again; the run goes on", err=True)

@@ -14,9 +14,9 @@ COLOURS = {"field": (40, 160, 60), "roof": (170, 60, 50)}
 IMAGES = 30
 
 
-def make_images(folder: Path) -> None:
+def make_images(folder: Path, seed: int = 5) -> None:
     """A folder of images for each class."""
-    rng = np.random.default_rng(5)
+    rng = np.random.default_rng(seed)
     for name, colour in COLOURS.items():
         (folder / name).mkdir(parents=True)
         for number in range(IMAGES):
@@ -24,7 +24,7 @@ def make_images(folder: Path) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{number}.png")
 
 
-def tree(volume: Path, **changes: dict) -> dict[str, Any]:
+def tree(volume: Path, *, image: str = IMAGE, **changes: dict) -> dict[str, Any]:
     """The configuration, all of it on one volume; `changes` by part."""
     found: dict[str, Any] = {
         "name": "land_cover",
@@ -40,7 +40,7 @@ def tree(volume: Path, **changes: dict) -> dict[str, Any]:
         "push": {"model_dir": str(volume / "models")},
         "kubeflow": {
             "steps": {
-                "image": IMAGE,
+                "image": image,
                 "volumes": [{"claim": "data", "path": str(volume)}],
                 "retries": {"count": 1, "backoff_s": 1},
             }
@@ -51,6 +51,6 @@ def tree(volume: Path, **changes: dict) -> dict[str, Any]:
     return found
 
 
-def package(volume: Path, **changes: dict) -> str:
+def package(volume: Path, *, image: str = IMAGE, **changes: dict) -> str:
     """The package of that configuration."""
-    return compile_package(parse_config(tree(volume, **changes), "/")).to_yaml()
+    return compile_package(parse_config(tree(volume, image=image, **changes), "/")).to_yaml()

@@ -84,6 +84,33 @@ def test_a_session_with_dex(api: Api) -> None:
     assert len(api.store.runs) == 1
 
 
+def test_a_session_in_a_file_is_read_again_when_it_is_renewed(api: Api, tmp_path: Path) -> None:
+    path = tmp_path / "session"
+    path.write_text("authservice_session=first\n")
+    connection = connection_from({"SKYMILL_KFP_ENDPOINT": api.url}, cookie_file=str(path))
+    server = KubeflowServer(connection)
+    api.guard = dex({"first"})
+    run_id = server.submit(submission())
+    api.guard = dex({"second"})
+    with pytest.raises(KubeflowError, match="web page"):
+        server.run_state(run_id)
+    path.write_text("authservice_session=second\n")
+    assert server.run_state(run_id).run_id == run_id
+
+
+def test_an_address_may_have_a_path_and_that_of_a_page(api: Api) -> None:
+    """Behind a gateway the API is below a path; a page's address is what a browser shows."""
+    api.prefix = "/kubeflow/pipeline"
+    for page in ("", "/", "/#/runs", "/?ns=team#/experiments"):
+        connection = connection_from({}, endpoint=f"{api.url}{api.prefix}{page}")
+        server = KubeflowServer(connection)
+        run_id = server.submit(submission())
+        assert server.run_state(run_id).run_id == run_id
+        assert run_id in {one.run_id for one in server.newest_runs(10)}
+    with pytest.raises(KubeflowError, match="answered 404"):
+        submit(connection_from({}, endpoint=api.url))
+
+
 def test_googles_proxy(api: Api, away_from_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person has logged in before; the stored refresh token becomes one for the proxy."""
     monkeypatch.setattr(auth, "OAUTH_TOKEN_URI", f"{api.url}/token")
@@ -110,6 +137,8 @@ def test_a_login_that_fails_is_told(api: Api, away_from_home: Path) -> None:
     (away_from_home / "credentials.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot log in at http"):
         submit(Connection(api.url, credentials=IdentityAwareProxy("proxy")))
+    with pytest.raises(ConfigError, match=r"nowhere: the session cannot be read"):
+        submit(connection_from({}, endpoint=api.url, cookie_file="nowhere"))
     with pytest.raises(ConfigError, match=r"nowhere: the token cannot be read \(No such file"):
         submit(Connection(api.url, credentials=TokenFile("nowhere")))
 
@@ -170,7 +199,8 @@ def test_the_environment_tells_who_asks(variables: dict, given: dict, credential
             r"2 credentials are given \(token, cookie\)",
         ),
         ({"ENDPOINT": "http://kfp.example", "TOKEN": "t"}, "in the clear.*--plain-http"),
-        ({"ENDPOINT": "https://k", "COOKIE_FILE": "nowhere"}, "the session cannot be read"),
+        ({"ENDPOINT": "https://k", "METADATA": "localhost"}, "address of a metadata store"),
+        ({"ENDPOINT": "https://k", "METADATA": "http://k:8080"}, "give HOST:PORT"),
     ],
 )
 def test_a_connection_that_cannot_be(environment: dict, words: str) -> None:

@@ -11,9 +11,10 @@ from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
+from tests.kubeflow.api_server.engine import UNPREPARED
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
-from tests.kubeflow.tiny import submission
+from tests.kubeflow.tiny import submission, tiny_spec
 
 STEPS = {"first": "SUCCEEDED", "second": "FAILED"}
 LOG = "reading\nValueError: a wrong one\n"
@@ -64,6 +65,17 @@ def test_one_run_is_shown_with_its_steps(api: Api, run_id: str) -> None:
     told = json.loads(runs(api, "show", run_id, "--json").output)
     assert (told["steps"], told["blocked"]) == (STEPS, False)
     assert isinstance(runs(api, "show", "nothing").exception, NotFound)
+
+
+def test_steps_stand_in_the_order_of_the_package(api: Api) -> None:
+    """A server lists them in any."""
+    spec = tiny_spec("a", "b", "c")
+    for step, needed in (("a", "c"), ("c", "b")):
+        spec["root"]["dag"]["tasks"][step]["dependentTasks"] = [needed]
+    run_id = KubeflowServer(Connection(api.url)).submit(submission(spec))
+    api.store.set_state(run_id, "SUCCEEDED", dict.fromkeys("abc", "SUCCEEDED"))
+    found = json.loads(runs(api, "show", run_id, "--json").output)
+    assert list(found["steps"]) == ["b", "c", "a"]
 
 
 def test_a_run_whose_package_is_gone_is_shown_without_steps(api: Api, run_id: str) -> None:
@@ -131,3 +143,57 @@ def test_a_variable_alone_leaves_the_command_on_this_machine(
     assert json.loads(runner.invoke(cli, words).output) == []
     found = json.loads(runner.invoke(cli, ["runs", "--kubeflow", "--json"]).output)
     assert [one["run_id"] for one in found] == [run_id]
+
+
+DRIVER = (
+    "F1129 22:15:55.524789      40 main.go:127] KFP driver: driver.Container(pipelineName=tiny, "
+    'runID=1, taskDisplayName="second", component="comp-second", componentSpec) failed: '
+    'failed to resolve inputs: input parameter "count" type mismatch\n'
+    "Error: exit status 1\n"
+)
+REASON = 'Kubeflow\'s driver: failed to resolve inputs: input parameter "count" type mismatch'
+
+
+def test_a_step_that_kubeflows_driver_cannot_prepare_has_failed(api: Api, run_id: str) -> None:
+    """The server tells of it as of a step that was skipped."""
+    steps = {"first": "SUCCEEDED", "second": UNPREPARED}
+    api.store.set_state(run_id, "FAILED", steps, {"second": DRIVER})
+    told = json.loads(runs(api, "show", run_id, "--json").output)
+    assert told["steps"] == {"first": "SUCCEEDED", "second": "FAILED"}
+    assert told["failed"] == [{"step": "second", "reason": REASON, "gate": False}]
+    assert runs(api, "logs", run_id).output == DRIVER
+    api.store.logs.clear()
+    [failed] = json.loads(runs(api, "show", run_id, "--json").output)["failed"]
+    assert failed["reason"] == "Kubeflow's driver failed: main: Error (exit code 1)"
+
+
+def test_a_gate_that_could_not_be_prepared_has_not_blocked(api: Api) -> None:
+    spec = tiny_spec("train", "check", gates=("check",))
+    run_id = KubeflowServer(Connection(api.url)).submit(submission(spec))
+    api.store.set_state(run_id, "FAILED", {"train": "SUCCEEDED", "check": UNPREPARED})
+    done = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url])
+    assert done.exit_code == 1, done.output
+
+
+def test_a_run_that_ends_before_its_first_step_has_the_drivers_reason(
+    api: Api, run_id: str
+) -> None:
+    steps = {"root": UNPREPARED}
+    api.store.set_state(run_id, "FAILED", steps, {"root": DRIVER})
+    done = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url])
+    assert done.exit_code == 1
+    assert f"  {REASON}\n" in done.output
+    assert f"-l pipeline/runid={run_id}" in done.output
+    assert runs(api, "logs", run_id).output == DRIVER
+    api.store.logs.clear()
+    shown = runs(api, "show", run_id).output
+    assert "Kubeflow's driver failed: main: Error (exit code 1)" in shown
+
+
+def test_a_run_that_the_engine_ends_has_its_message_or_says_that_there_is_none(
+    api: Api, run_id: str
+) -> None:
+    api.store.set_state(run_id, "FAILED", {})
+    assert "the server does not say what ended it" in runs(api, "show", run_id).output
+    api.store.workflows[run_id]["status"]["message"] = "Stopped with strategy 'Terminate'"
+    assert "Stopped with strategy 'Terminate'" in runs(api, "show", run_id).output

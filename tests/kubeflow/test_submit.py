@@ -5,6 +5,7 @@ import gzip
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +17,19 @@ from components.raster.errors import ConfigError
 from pipelines.cli.main import cli
 from pipelines.kubeflow import connect
 from pipelines.kubeflow.client.connection import Connection
-from pipelines.kubeflow.client.errors import KubeflowError, NotFound, response_error
+from pipelines.kubeflow.client.errors import (
+    KubeflowError,
+    NotFound,
+    Unauthenticated,
+    response_error,
+)
 from pipelines.kubeflow.client.follow import follow
 from pipelines.kubeflow.client.lineage import run_metrics
 from pipelines.kubeflow.client.run_state import FailedStep, RunState
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.contract.reason import last_reason
 from tests.kubeflow.api_server.metadata import metadata_server
-from tests.kubeflow.api_server.server import Api, Page, api_server
+from tests.kubeflow.api_server.server import Api, Page, api_server, bearer
 from tests.kubeflow.api_server.store import Store
 from tests.kubeflow.launcher import CACHED, SUCCEEDED, Backend, Task
 from tests.kubeflow.tiny import submission, tiny_spec
@@ -311,7 +317,9 @@ def test_following_outlasts_a_server_that_is_away_for_a_while(
     run_id = server.submit(submission())
     api.store.set_state(run_id, "CANCELED", {})
     api.broken = 3
-    assert follow(server, run_id, poll_s=0.01).state == "CANCELED"
+    troubles: list[KubeflowError] = []
+    state = follow(server, run_id, poll_s=0.01, troubled=troubles.append)
+    assert (state.state, len(troubles)) == ("CANCELED", 1), "told once, not with each request"
     api.broken = 1000
     with pytest.raises(KubeflowError, match="answered 503: a web page") as caught:
         follow(server, run_id, poll_s=0.01, patience_s=0.05)
@@ -322,6 +330,28 @@ def test_following_outlasts_a_server_that_is_away_for_a_while(
         follow(server, run_id, poll_s=0.01, timeout_s=0.05)
     with pytest.raises(NotFound, match="not found"):
         follow(server, "nothing")
+
+
+def test_a_run_whose_follower_loses_the_server_goes_on(server: KubeflowServer, api: Api) -> None:
+    """As with a token that expires: the command says how the run is followed again."""
+    run_id = server.submit(submission())
+    api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
+
+    def lock(step: str, state: str) -> None:
+        api.guard = bearer({"right"})
+
+    with pytest.raises(Unauthenticated, match=f"goes on: skymill follow {run_id}$"):
+        follow(server, run_id, lock, poll_s=0.01)
+
+
+def test_an_outage_is_told_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    run_id = connect(api.url).submit(submission()).run_id
+    api.store.set_state(run_id, "SUCCEEDED", {"first": "SUCCEEDED"})
+    api.broken = 3
+    done = skymill(api, "follow", run_id)
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("Trying again; the run goes on") == 1
 
 
 def test_metrics_are_those_of_the_metadata_store() -> None:
@@ -448,7 +478,7 @@ def test_a_run_that_a_gate_blocks_ends_submit_and_the_notebook_alike(
     assert "root" not in done.output
     state = connect(api.url).submit(str(path)).follow()
     assert (state.steps, state.blocked) == (ended, True)
-    assert capsys.readouterr().out.split() == ["succeeded", "train", "failed", "check"]
+    assert capsys.readouterr().out.split() == ["failed", "check", "succeeded", "train"]
 
 
 def test_a_step_may_be_named_as_the_backend_names_its_own_nodes(

@@ -19,7 +19,7 @@ json.dump({}, open(path, "w"))
 """
 
 
-def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
+def tiny_spec(*steps: str, gates: Sequence[str] = (), image: str = "a:1") -> dict[str, Any]:
     """Steps without an order, or two one after the other; `count` may be chosen.
 
     Of the steps `gates` have the arguments of one. Only the two are there to be run. Each has an
@@ -40,7 +40,7 @@ def tiny_spec(*steps: str, gates: Sequence[str] = ()) -> dict[str, Any]:
     count = {"parameters": {"count": {"parameterType": "NUMBER_INTEGER"}}}
     components[f"comp-{steps[0]}"]["inputDefinitions"] = count
     containers: dict[str, Any] = {
-        name: {"image": "a:1", "command": command, "args": ["{{$}}", name]} for name in steps
+        name: {"image": image, "command": command, "args": ["{{$}}", name]} for name in steps
     }
     signature = NodeSignature("components.gate.executor.Executor").to_json()
     for name in gates:

@@ -4,7 +4,12 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from pipelines.kubeflow.client.connection import Connection, IdentityAwareProxy, api_client
+from pipelines.kubeflow.client.connection import (
+    Connection,
+    DexSessionFile,
+    IdentityAwareProxy,
+    api_client,
+)
 from pipelines.kubeflow.client.errors import Unauthenticated, page_error, readable_errors
 
 #: Seconds to connect, and to wait for a response.
@@ -109,6 +114,8 @@ class Api:
     def _once(
         self, what: str, api: Any, method: Callable[..., Any], *args: Any, **given: Any
     ) -> Any:
+        if isinstance(self.connection.credentials, DexSessionFile):
+            api.cookie = self.connection.credentials.cookie()
         with readable_errors(what, self.connection.endpoint):
             answer = method(*args, **given, _request_timeout=_TIMEOUT_S)
         if "json" not in (api.last_response.getheader("content-type") or ""):

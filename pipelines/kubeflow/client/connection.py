@@ -5,6 +5,7 @@ Secrets come from the environment or a file, never from a configuration or a fla
 
 import ipaddress
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from components.raster.errors import ConfigError
 #: Path in a pod of the projected token that Kubeflow's documentation describes.
 IN_CLUSTER_TOKEN = "/var/run/secrets/kubeflow/pipelines/token"
 VARIABLES = "SKYMILL_KFP_"
+_ADDRESS = re.compile(r"[^/]+:[0-9]+")
 #: Authentication methods.
 _WAYS = ("token", "token_file", "cookie", "cookie_file", "iap")
 
@@ -47,6 +49,17 @@ class DexSession:
 
 
 @dataclass(frozen=True)
+class DexSessionFile:
+    """The cookie of a Dex session in a file, read before each request: a session may be renewed."""
+
+    path: str
+
+    def cookie(self) -> str:
+        """Returns the current cookie; raises ConfigError if it cannot be read."""
+        return _read(self.path, "session")
+
+
+@dataclass(frozen=True)
 class IdentityAwareProxy:
     """Google's IAP, by its client id; the other client is for a user at a desktop."""
 
@@ -55,7 +68,7 @@ class IdentityAwareProxy:
     other_client_secret: str | None = field(default=None, repr=False)
 
 
-Credentials = NoCredentials | Bearer | TokenFile | DexSession | IdentityAwareProxy
+Credentials = NoCredentials | Bearer | TokenFile | DexSession | DexSessionFile | IdentityAwareProxy
 
 
 @dataclass(frozen=True)
@@ -84,6 +97,11 @@ class Connection:
             raise ConfigError(
                 f"{self.endpoint!r} is not an address of a server: give http://HOST:PORT or "
                 "https://HOST"
+            )
+        if self.metadata and not _ADDRESS.fullmatch(self.metadata):
+            raise ConfigError(
+                f"{self.metadata!r} is not an address of a metadata store: give HOST:PORT, without "
+                "http://"
             )
         secret = not isinstance(self.credentials, NoCredentials)
         if secret and url.scheme == "http" and not self.plain_http and not _is_near(url.hostname):
@@ -134,7 +152,7 @@ def connection_from(environment: Mapping[str, str], **given: Any) -> Connection:
             "  kubectl -n kubeflow port-forward service/ml-pipeline 8888:8888"
         )
     return Connection(
-        endpoint=str(endpoint).rstrip("/"),
+        endpoint=_without_page(str(endpoint)),
         namespace=str(values["namespace"] or ""),
         credentials=_credentials(values, environment, in_cluster and _is_near(_host(endpoint))),
         ca_file=values["ca_file"],
@@ -188,6 +206,8 @@ def _login(credentials: Credentials) -> dict[str, Any]:
         }
     if isinstance(credentials, DexSession):
         return {"cookies": credentials.cookie}
+    if isinstance(credentials, DexSessionFile):
+        return {"cookies": credentials.cookie()}
     if isinstance(credentials, IdentityAwareProxy):
         return {
             "client_id": credentials.client_id,
@@ -212,7 +232,7 @@ def _credentials(
     if way == "cookie":
         return DexSession(values["cookie"])
     if way == "cookie_file":
-        return DexSession(_read(values["cookie_file"], "session"))
+        return DexSessionFile(values["cookie_file"])
     if way == "iap":
         return IdentityAwareProxy(
             values["iap"],
@@ -235,6 +255,11 @@ def _read(path: str, what: str) -> str:
     if not text:
         raise ConfigError(f"{path}: the file of the {what} is empty")
     return text
+
+
+def _without_page(endpoint: str) -> str:
+    """Returns an address without the part that Kubeflow's pages add, such as `/#/runs`."""
+    return endpoint.partition("#")[0].partition("?")[0].rstrip("/")
 
 
 def _host(endpoint: str) -> str:

@@ -6,6 +6,7 @@ attempts, whose names depend on the release and its settings. Only the package d
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.signature import STOP_EXECUTOR, NodeSignature
@@ -16,11 +17,11 @@ class Definition:
     """The steps of a package by the names of their tasks.
 
     Attributes:
-        steps: all steps.
+        steps: all steps, each after those that it depends on.
         gates: steps that stop a run if a check has failed.
     """
 
-    steps: frozenset[str] = frozenset()
+    steps: tuple[str, ...] = ()
     gates: frozenset[str] = frozenset()
 
 
@@ -29,15 +30,21 @@ def definition_of(tree: Json) -> Definition:
     spec = tree.get("pipeline_spec") or tree.get("pipelineSpec") or tree
     tasks = list(_tasks(spec))
     return Definition(
-        steps=frozenset(name for name, _ in tasks),
+        steps=tuple(name for name, _ in tasks),
         gates=frozenset(name for name, task in tasks if _is_gate(spec, task)),
     )
 
 
 def _tasks(spec: Json) -> Iterator[tuple[str, Json]]:
-    """Yields the tasks of the root and of nested graph components."""
+    """Yields the tasks of the root and of nested graph components, each after what it needs."""
     for component in (spec.get("root", {}), *spec.get("components", {}).values()):
-        yield from component.get("dag", {}).get("tasks", {}).items()
+        tasks = component.get("dag", {}).get("tasks", {})
+        needs = {name: tasks[name].get("dependentTasks", ()) for name in sorted(tasks)}
+        try:
+            order = list(TopologicalSorter(needs).static_order())
+        except CycleError:  # no server takes it
+            order = list(needs)
+        yield from ((name, tasks[name]) for name in order if name in tasks)
 
 
 def _is_gate(spec: Json, task: Json) -> bool:

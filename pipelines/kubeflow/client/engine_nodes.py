@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from pipelines.kubeflow.client.definition import Definition
-from pipelines.kubeflow.client.engine_workflow import EngineWorkflow
+from pipelines.kubeflow.client.engine_workflow import ROOT, EngineWorkflow
 from pipelines.kubeflow.client.records import (
     ENDED,
     FAILED,
@@ -64,8 +64,12 @@ class EngineNodes:
         return list(found.values())
 
     def pods(self, step: str) -> list[str]:
-        """Returns the exact names of a step's executor pods, the last attempt first."""
+        """Returns the exact names of a step's pods, the last attempt first."""
         return self._workflow.pods(step)
+
+    def failure(self) -> str:
+        """Returns what failed outside of all steps, by the engine's workflow."""
+        return self._workflow.failed_drivers().get(ROOT) or self._workflow.message
 
     def metrics(self) -> dict[str, float] | None:
         """Returns the metrics of the metadata store; None without its address."""
@@ -77,9 +81,11 @@ class EngineNodes:
         message = _message(node) if state == FAILED else ""
         if not self._ended:
             return StepRecord(name, state, message=message)
+        if state == SKIPPED and (failed := self._workflow.failed_drivers().get(name)):
+            return StepRecord(name, FAILED, message=failed)
         cached = state == SUCCEEDED and self._workflow.is_cached(name)
         if state == FAILED and not message:
-            message = self._workflow.message(name)
+            message = self._workflow.step_message(name)
         return StepRecord(name, state, cached, message)
 
 

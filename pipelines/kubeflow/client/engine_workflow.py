@@ -8,28 +8,38 @@ import base64
 import gzip
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipelines.kubeflow.contract.package_format import Json
 
 #: The node of a step's own container, which a cached step skips, by the backend's compiler.
 _EXECUTOR = "executor"
+#: The end of the name of the node that prepares a step or a graph, beside that of the step.
+_DRIVER = "-driver"
+#: The name of the pipeline's own graph.
+ROOT = "root"
+_FAILED = ("Failed", "Error")
 #: The end of Argo's message for every step that failed by itself; its log has the reason.
 _NO_REASON = "(exit code 1)"
 
 
 @dataclass(frozen=True)
 class EngineWorkflow:
-    """The nodes of a workflow that ran the containers of steps.
+    """The nodes of a workflow that ran containers.
 
     Attributes:
         name: of the workflow.
         executors: for each step its executor's nodes, in the order of their start.
+        drivers: for each step, and for `ROOT`, the nodes of its driver's pods in that order. A step
+            whose driver has failed has no executor.
+        message: Argo's for the workflow as a whole, or empty.
         plain_names: pods are named by their nodes alone, as Argo before 3.4 did.
     """
 
     name: str
     executors: Mapping[str, tuple[Json, ...]]
+    drivers: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
+    message: str = ""
     plain_names: bool = False
 
     def is_cached(self, step: str) -> bool:
@@ -37,13 +47,23 @@ class EngineWorkflow:
         return any(node.get("type") == "Skipped" for node in self.executors.get(step, ()))
 
     def pods(self, step: str) -> list[str]:
-        """Returns the names of a step's pods, the last attempt first."""
-        return [self._pod(node) for node in reversed(self._attempts(step))]
+        """Returns the names of a step's pods, the last attempt first; else those of its driver."""
+        nodes = self._attempts(step) or self.drivers.get(step, ())
+        return [self._pod(node) for node in reversed(nodes)]
 
-    def message(self, step: str) -> str:
+    def step_message(self, step: str) -> str:
         """Returns what ended the last attempt of a step, if that was not the step itself."""
         said = [str(node.get("message") or "") for node in self._attempts(step)[-1:]]
         return next((text for text in said if not text.endswith(_NO_REASON)), "")
+
+    def failed_drivers(self) -> dict[str, str]:
+        """Returns Argo's message for each step, or `ROOT`, whose driver ended the run."""
+        last = {step: nodes[-1] for step, nodes in self.drivers.items()}
+        return {
+            step: f"Kubeflow's driver failed: {node.get('message') or node['phase']}"
+            for step, node in last.items()
+            if node.get("phase") in _FAILED
+        }
 
     def _attempts(self, step: str) -> list[Json]:
         return [node for node in self.executors.get(step, ()) if node.get("type") == "Pod"]
@@ -61,14 +81,19 @@ def workflow_of(answer: Json) -> EngineWorkflow:
     metadata, status = tree.get("metadata") or {}, tree.get("status") or {}
     nodes = status.get("nodes") or _unpacked(status.get("compressedNodes"))
     executors: dict[str, list[Json]] = {}
+    drivers: dict[str, list[Json]] = {}
     for node in sorted(nodes.values(), key=lambda one: (one.get("startedAt") or "", one["name"])):
         *_, step, last = ("", *_path(node["name"]))
         if last == _EXECUTOR:
             executors.setdefault(step, []).append(node)
+        elif node.get("type") == "Pod" and last.endswith(_DRIVER):
+            drivers.setdefault(last.removesuffix(_DRIVER), []).append(node)
     annotations = metadata.get("annotations") or {}
     return EngineWorkflow(
         metadata.get("name", ""),
         {step: tuple(found) for step, found in executors.items()},
+        {step: tuple(found) for step, found in drivers.items()},
+        str(status.get("message") or ""),
         annotations.get("workflows.argoproj.io/pod-name-format") == "v1",
     )
 

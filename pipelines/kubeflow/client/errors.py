@@ -54,6 +54,10 @@ class KubeflowError(SkymillError):
         super().__init__(message)
         self.transient = transient
 
+    def followed_by(self, sentence: str) -> "KubeflowError":
+        """Returns an error of the same kind whose message ends with one more sentence."""
+        return type(self)(f"{str(self).rstrip('.')}. {sentence}", transient=self.transient)
+
 
 class Unauthenticated(KubeflowError):
     """The server does not accept the credentials, or misses them."""

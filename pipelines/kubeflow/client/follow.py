@@ -14,6 +14,7 @@ _PATIENCE_S = 300.0
 _LATE_LOOKS = 3
 
 OnChange = Callable[[str, str], None]
+OnTrouble = Callable[[KubeflowError], None]
 
 
 class Server(Protocol):
@@ -28,6 +29,7 @@ def follow(
     run_id: str,
     changed: OnChange = lambda step, state: None,
     *,
+    troubled: OnTrouble = lambda error: None,
     timeout_s: float | None = None,
     poll_s: float = _POLL_S,
     patience_s: float = _PATIENCE_S,
@@ -40,6 +42,7 @@ def follow(
         server: the server to poll.
         run_id: the run.
         changed: called once with each new state of a step.
+        troubled: called once each time that the server becomes unreachable.
         timeout_s: maximum time to follow; None is unlimited.
         poll_s: the time between two requests.
         patience_s: maximum time to retry while the server is unreachable.
@@ -51,14 +54,20 @@ def follow(
     known: dict[str, str] = {}
     late = 0
     began = answered = time.monotonic()
+    lost = False
     while True:
         try:
             state = server.run_state(run_id)
-            answered = time.monotonic()
         except KubeflowError as error:
             if not error.transient or time.monotonic() - answered > patience_s:
-                raise
+                if answered == began:
+                    raise
+                raise error.followed_by(f"The run goes on: skymill follow {run_id}") from error
+            if not lost:
+                troubled(error)
+            lost = True
         else:
+            answered, lost = time.monotonic(), False
             for step, now in state.steps.items():
                 if known.get(step) != now:
                     changed(step, now)
@@ -68,7 +77,8 @@ def follow(
             late += state.ended
         if timeout_s is not None and not late and time.monotonic() - began > timeout_s:
             raise KubeflowError(
-                f"the run {run_id} has not ended after {timeout_s:.0f} s; it goes on",
+                f"the run {run_id} has not ended after {timeout_s:.0f} s; it goes on. Follow it "
+                f"again with: skymill follow {run_id}",
                 transient=True,
             )
         time.sleep(poll_s)

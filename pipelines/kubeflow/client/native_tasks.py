@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from pipelines.kubeflow.client.definition import Definition
-from pipelines.kubeflow.client.engine_workflow import EngineWorkflow
+from pipelines.kubeflow.client.engine_workflow import ROOT, EngineWorkflow
 from pipelines.kubeflow.client.records import (
     ENDED,
     FAILED,
@@ -42,6 +42,7 @@ class NativeTasks:
         """
         self._all: list[Json] = run.get("tasks") or []
         self._ended = plain_state(run.get("state")) in ENDED
+        self._failed = plain_state(run.get("state")) == FAILED
         self._tasks = {one["name"]: one for one in self._all if one.get("name") in definition.steps}
         self._definition = definition
         self._read_workflow = read_workflow
@@ -57,16 +58,20 @@ class NativeTasks:
         """
         found = [self._record(task) for task in self._tasks.values()]
         if self._ended:
-            left = sorted(self._definition.steps - self._tasks.keys())
-            found += [StepRecord(name, SKIPPED) for name in left]
+            left = (name for name in self._definition.steps if name not in self._tasks)
+            found += [self._left(name) for name in left]
         return found
 
     def pods(self, step: str) -> list[str]:
-        """Returns the exact names of a step's executor pods, the last attempt first."""
+        """Returns the exact names of a step's pods, the last attempt first."""
         pods = self._tasks[step].get("pods", []) if step in self._tasks else []
         names = [pod["name"] for pod in reversed(pods) if pod.get("type") == "EXECUTOR"]
         known = plain_state(self._tasks.get(step, {}).get("state"))
         return names if known in (SUCCEEDED, FAILED) and names else self._workflow.pods(step)
+
+    def failure(self) -> str:
+        """Returns what failed outside of all steps, by the engine's workflow."""
+        return self._workflow.failed_drivers().get(ROOT) or self._workflow.message
 
     def metrics(self) -> dict[str, float]:
         """Returns the metrics of all tasks; each metric is an artifact of its own."""
@@ -83,8 +88,18 @@ class NativeTasks:
         if state == _CACHED:
             return StepRecord(name, SUCCEEDED, cached=True)
         if self._ended and state not in ENDED:
-            return StepRecord(name, FAILED, message=self._workflow.message(name))
+            message = self._workflow.step_message(name)
+            return StepRecord(name, FAILED, message=message or self._driver(name))
         return StepRecord(name, state, message=_message(task) if state == FAILED else "")
+
+    def _left(self, name: str) -> StepRecord:
+        """Returns the record of a step without a task, which its driver would have made."""
+        failed = self._driver(name)
+        return StepRecord(name, FAILED if failed else SKIPPED, message=failed)
+
+    def _driver(self, name: str) -> str:
+        # The workflow of a run that succeeded has nothing to add.
+        return self._workflow.failed_drivers().get(name, "") if self._failed else ""
 
 
 def _message(task: Json) -> str:

@@ -35,10 +35,19 @@ class BackendRecord(Protocol):
     """One form of a run's record."""
 
     def steps(self) -> list[StepRecord]:
-        """Returns the steps in the order of the server."""
+        """Returns the steps, in any order."""
 
     def pods(self, step: str) -> list[str]:
-        """Returns the names of a step's executor pods, the last attempt first."""
+        """Returns the names of a step's executor pods, the last attempt first.
+
+        A step whose driver has failed has none; then they are those of its driver.
+        """
+
+    def failure(self) -> str:
+        """Returns what failed outside of all steps; empty if the engine reports no such failure.
+
+        `pods(ROOT)` are those of the pipeline's own driver.
+        """
 
     def metrics(self) -> dict[str, float] | None:
         """Returns the metrics of all steps; None if their store has no known address."""

@@ -49,7 +49,8 @@ class RunState:
 
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELING, CANCELED, SKIPPED or PAUSED.
-        steps: the state of each step of the package that has started, by its name.
+        steps: the state of each step of the package that has started, by its name, in the order
+            of the package.
         cached: the steps whose outputs are those of an earlier run, if the server reports them.
         failed: the steps that ended the run.
         error: the server's error for the run as a whole.
@@ -115,8 +116,9 @@ def run_state_of(run: Json, steps: Sequence[StepRecord], definition: Definition)
     Args:
         run: the server's answer for the run, as JSON.
         steps: the steps in its record.
-        definition: of the run's package, which names the gates.
+        definition: of the run's package, which names the gates and orders the steps.
     """
+    steps = sorted(steps, key=lambda one: definition.steps.index(one.step))
     state = plain_state(run.get("state"))
     return RunState(
         run_id=run["run_id"],

@@ -14,15 +14,18 @@ from pipelines.kubeflow.client.catalogue import Catalogue
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.definition import Definition, definition_of
 from pipelines.kubeflow.client.engine_nodes import EngineNodes
-from pipelines.kubeflow.client.engine_workflow import EngineWorkflow, workflow_of
+from pipelines.kubeflow.client.engine_workflow import ROOT, EngineWorkflow, workflow_of
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.native_tasks import NativeTasks
-from pipelines.kubeflow.client.records import FAILED, BackendRecord
+from pipelines.kubeflow.client.records import FAILED, BackendRecord, plain_state
 from pipelines.kubeflow.client.run_state import RunState, run_state_of
 from pipelines.kubeflow.client.step_log import read_log
 from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Value
 from pipelines.kubeflow.contract.package_format import Json
+from pipelines.kubeflow.contract.reason import last_reason
 
+#: Of a run that failed, though nothing in the server's answers has.
+_NOTHING = "none of its steps has failed, and the server does not say what ended it"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
 
@@ -96,6 +99,9 @@ class KubeflowServer:
     def run_state(self, run_id: str, *, with_steps: bool = True) -> RunState:
         """Returns the state of a run; for a failed run with the last error of its failed steps.
 
+        A step has failed too if Kubeflow's driver could not prepare it. If no step has failed, the
+        run's `error` is that of the pipeline's own driver, or else of the engine.
+
         Steps are those of the run's package. If the package was deleted, there are none, and
         `error` reports it. Without steps the right to read packages is not needed.
         """
@@ -110,8 +116,11 @@ class KubeflowServer:
             return replace(state, error=". ".join(filter(None, (state.error, said))))
         record = self._record(run, definition)
         state = run_state_of(run, record.steps(), definition)
-        if not state.failed or not state.ended:
+        if not state.ended:
             return state
+        if state.state == FAILED and not state.failed:
+            reason = last_reason(self._log(run_id, record, ROOT), record.failure())
+            return replace(state, error=". ".join(filter(None, (state.error, reason or _NOTHING))))
         return state.with_reasons(lambda step: self._log(run_id, record, step))
 
     def metrics(self, run_id: str) -> dict[str, float] | None:
@@ -136,7 +145,8 @@ class KubeflowServer:
     def step_logs(self, run_id: str, step: str | None = None) -> dict[str, str]:
         """Returns the logs of the last attempts of a step, or of all that have failed.
 
-        The run is read once. A log that the server has no longer is empty.
+        The run is read once. A log that the server has no longer is empty. Of a run that failed
+        without a step it is that of the pipeline's driver, `ROOT`.
 
         Raises:
             ConfigError: the run has no such step, or none that has failed.
@@ -151,6 +161,8 @@ class KubeflowServer:
                 f"the run {run_id} has no step {step!r}; those that have begun: {names}"
             )
         steps = [step] if step is not None else [one for one in begun if begun[one] == FAILED]
+        if not steps and plain_state(run.get("state")) == FAILED:
+            steps = [ROOT]
         if not steps:
             raise ConfigError(f"no step of the run {run_id} has failed: name one, of {names}")
         return {one: self._log(run_id, record, one) for one in steps}

@@ -17,7 +17,11 @@ _TEMPLATE = "system-container-impl"
 _NOT_YET, _ENDED_AT = "0001-01-01T00:00:00Z", "2026-01-01T00:00:00Z"
 #: A step whose pod was ended by Kubernetes or Argo, with this message of Argo's.
 KILLED, KILLED_MESSAGE = "KILLED", "Step exceeded its deadline"
-_PHASES = {"CACHED": "Succeeded", KILLED: "Failed"}
+#: A step whose driver failed, so that it never began.
+UNPREPARED = "UNPREPARED"
+#: In place of a step: the pipeline's own driver failed, and no step began.
+ROOT = "root"
+_PHASES = {"CACHED": "Succeeded", KILLED: "Failed", UNPREPARED: "Omitted"}
 _UNKNOWN = "Omitted"
 _MESSAGES = {"FAILED": "main: Error (exit code 1)", KILLED: KILLED_MESSAGE}
 
@@ -26,28 +30,29 @@ def workflow_of(steps: Mapping[str, str], state: str) -> Json:
     """The workflow of a run.
 
     Args:
-        steps: the state of each step, or KILLED; CACHED is known to Argo as a step without an
-            executor.
+        steps: the state of each step, KILLED or UNPREPARED; CACHED is known to Argo as a step
+            without an executor. ROOT is UNPREPARED if the pipeline's driver failed.
         state: of the run.
     """
+    steps = dict(steps)
+    begun = steps.pop(ROOT, "") != UNPREPARED
     root = f"{_NAME}(0).root(0)"
     nodes = [
         *_tried(_NAME, state, "DAG", "entrypoint", 1),
-        *_tried(f"{_NAME}(0).root-driver", "SUCCEEDED", "Pod", "system-dag-driver", 3),
-        *_tried(f"{_NAME}(0).root", state, "DAG", "root", 5),
+        *_driver(f"{_NAME}(0).root", "system-dag-driver", 3, failed=not begun),
+        *_tried(f"{_NAME}(0).root", state if begun else "OMITTED", "DAG", "root", 5),
     ]
     for number, (step, now) in enumerate(steps.items()):
         first = _first(number)
-        nodes += _tried(
-            f"{root}.{step}-driver", "SUCCEEDED", "Pod", "system-container-driver", first
-        )
+        failed = now == UNPREPARED
+        nodes += _driver(f"{root}.{step}", "system-container-driver", first, failed=failed)
         nodes += _tried(f"{root}.{step}", now, "DAG", "system-container-executor", first + 2)
         name = f"{root}.{step}(0).executor"
         nodes[-1]["children"] = [f"{_NAME}-{first + 4:04}"]
         if now == "CACHED":
             nodes.append(_node(name, "SKIPPED", "Skipped", _TEMPLATE, first + 4))
             nodes[-1]["message"] = "when 'true != true' evaluated false"
-        elif now not in ("SKIPPED", "OMITTED"):
+        elif now not in ("SKIPPED", "OMITTED", UNPREPARED):
             said = {"message": _MESSAGES[now]} if now in _MESSAGES else {}
             nodes += [{**one, **said} for one in _tried(name, now, "Pod", _TEMPLATE, first + 4)]
     metadata = {"name": _NAME, "annotations": {"workflows.argoproj.io/pod-name-format": "v2"}}
@@ -63,6 +68,19 @@ def details_of(workflow: Json, run_id: str) -> list[Json]:
 def executor_pod(number: int) -> str:
     """The pod of the step of a number, counted from 0."""
     return f"{_NAME}-{_TEMPLATE}-{_first(number) + 5:04}"
+
+
+def driver_pod(number: int) -> str:
+    """The pod of the driver of the step of a number; -1 is that of the pipeline."""
+    template = "system-container-driver" if number >= 0 else "system-dag-driver"
+    return f"{_NAME}-{template}-{_first(number) + 1 if number >= 0 else 4:04}"
+
+
+def _driver(name: str, template: str, number: int, *, failed: bool) -> list[Json]:
+    state = "FAILED" if failed else "SUCCEEDED"
+    said = {"message": _MESSAGES["FAILED"]} if failed else {}
+    tried = _tried(f"{name}-driver", state, "Pod", template, number)
+    return [{**one, **said} for one in tried]
 
 
 def _first(number: int) -> int:

@@ -17,7 +17,7 @@ from google.protobuf import (
     timestamp_pb2,
 )
 
-from tests.kubeflow.api_server.engine import KILLED, executor_pod
+from tests.kubeflow.api_server.engine import KILLED, ROOT, UNPREPARED, executor_pod
 
 Json = dict[str, Any]
 
@@ -85,14 +85,17 @@ def tasks_of(run: Json, steps: Mapping[str, str], metrics: Mapping[str, float]) 
     Args:
         run: the run.
         steps: the state of each step. A step that was SKIPPED, as an earlier one failed, has no
-            task; KILLED is one whose launcher was killed with its pod.
+            task, nor has one whose driver failed; KILLED is one whose launcher was killed with its
+            pod. If the pipeline's driver failed there are no tasks at all.
         metrics: of the last step.
     """
+    if ROOT in steps:
+        return []
     root = str(uuid.uuid4())
     state = run["state"] if run["state"] in _ENUMS["PipelineTask.TaskState"] else "RUNNING"
     tasks = [_task(run, "ROOT", run["display_name"], "ROOT", state, task_id=root)]
     for number, (name, now) in enumerate(steps.items()):
-        if now == "SKIPPED":
+        if now in ("SKIPPED", UNPREPARED):
             continue
         outputs = _outputs(metrics) if number == len(steps) - 1 else {}
         pods = [{"name": f"tiny-x7k2p-driver-{number}", "type": "DRIVER"}]

@@ -53,6 +53,7 @@ class Api:
         requests: method and path of every request, in order.
         headers: the headers of the last request to the API.
         broken: how many of the next requests fail.
+        prefix: the path that a gateway has the API at.
         old_api: pages that the next requests to version 1 of the API get.
     """
 
@@ -63,6 +64,7 @@ class Api:
     headers: Any = None
     id_tokens: dict[str, str] = field(default_factory=dict)
     broken: int = 0
+    prefix: str = ""
     old_api: list["Page"] = field(default_factory=list)
 
 
@@ -130,10 +132,12 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             self._answer("DELETE")
 
         def _answer(self, method: str) -> None:
-            url = urlsplit(self.path)
+            url = urlsplit(self.path.removeprefix(api.prefix))
             body = self.rfile.read(int(self.headers["Content-Length"] or 0))
             api.requests.append(f"{method} {url.path}")
             try:
+                if not self.path.startswith(api.prefix):
+                    raise Page(404)
                 if url.path == "/dex/auth":
                     raise Page(200)
                 if url.path == "/token":

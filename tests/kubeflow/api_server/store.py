@@ -285,6 +285,8 @@ class Store:
     ) -> None:
         """What the agent of the cluster reports of a run; `logs` are those of steps' pods.
 
+        A step that is UNPREPARED, or the ROOT, has the log of its driver.
+
         The metrics are those of the last step; a server with ML Metadata is not told them.
         """
         run = self.runs[run_id]
@@ -297,7 +299,12 @@ class Store:
             else:
                 self.tasks[run_id] = native.tasks_of(run, steps, metrics or {})
             for name in (logs or {}).keys() & steps:
-                self.logs[run_id, engine.executor_pod(list(steps).index(name))] = (logs or {})[name]
+                number = list(steps).index(name)
+                driver = steps[name] == engine.UNPREPARED
+                pod = engine.driver_pod(number) if driver else engine.executor_pod(number)
+                self.logs[run_id, pod] = (logs or {})[name]
+            if engine.ROOT in (logs or {}):
+                self.logs[run_id, engine.driver_pod(-1)] = (logs or {})[engine.ROOT]
         if state in ENDED:
             run["finished_at"] = self._now()
 
