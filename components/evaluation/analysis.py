@@ -128,8 +128,11 @@ def _measure(
 
 
 def _reading(config: EvaluationConfig, compared: ComparedModels, grouping: str | None) -> Reading:
+    candidate = compared.frames[CANDIDATE]
+    names = {each.class_name for each in config.decisions}
+    decided = tuple(at for at, name in enumerate(candidate.classes) if name in names)
     return Reading(
-        compared.frames,
+        {**compared.frames, CANDIDATE: replace(candidate, decided=decided)},
         config.slice_features,
         dict(config.bins),
         config.batch_size,

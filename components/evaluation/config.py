@@ -170,8 +170,8 @@ SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min
 class EvaluationConfig(Frozen):
     """Evaluation of a candidate: slices, thresholds and allowances.
 
-    `metrics` are the user's own, beside those of the task. `decisions` are thresholds on the
-    probability of a class, for models of one or several classes an image.
+    `metrics` are the user's own, beside those of the task. `decisions` are thresholds on the score
+    of a class, for all tasks but numbers.
 
     `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
@@ -203,8 +203,9 @@ class EvaluationConfig(Frozen):
     )
     decisions: tuple[DecisionConfig, ...] = Field(
         default=(),
-        description="Classes for which to find the threshold on the probability that has a "
-        "precision or a recall: {class: Forest, precision: 0.95}.",
+        description="Classes for which to find the threshold on the probability (of boxes the "
+        "score) that has a precision or a recall: {class: Forest, precision: 0.95}. With masks: "
+        "one further prediction for each example.",
     )
     allow: tuple[str, ...] = Field(
         default=(),

@@ -9,7 +9,7 @@ from components.raster.text import ClassName
 
 
 class DecisionConfig(Frozen):
-    """A class that a user acts on where its probability reaches a threshold."""
+    """A class that a user acts on where its probability or score reaches a threshold."""
 
     model_config = ConfigDict(populate_by_name=True)
 

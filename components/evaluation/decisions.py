@@ -1,25 +1,29 @@
-"""Thresholds on the probability of a class that reach a precision or recall, and their cost.
+"""Thresholds on the score of a class that reach a precision or recall, and their cost.
 
-The precision and recall at a threshold are those on the examples by which it was chosen, and a
-little too good for that reason; the intervals, by the bootstrap of `tasks.bootstrap`, hold for a
-threshold that was fixed before.
+What is decided about is an example for one or several classes an image, a pixel for masks, and a
+found object for boxes. The precision and recall at a threshold are those on the examples by which
+it was chosen, and a little too good for that reason; the intervals, which draw examples or groups
+as those of the metrics do, hold for a threshold that was fixed before.
 """
 
-import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from components.evaluation.decision_config import DecisionConfig
-from components.evaluation.predictions import PredictionTable
-from components.evaluation.tasks import bootstrap
-from components.evaluation.tasks.bootstrap import Units
-from components.evaluation.tasks.measures import Floats, quotients
+from components.evaluation.predictions import Head, PredictionRow, PredictionTable
+from components.evaluation.tasks.base import Scored
+from components.evaluation.tasks.bootstrap import seed_of
+from components.evaluation.tasks.class_counts import ClassCounts
+from components.evaluation.tasks.measures import Floats
+from components.evaluation.tasks.registry import evaluated_task
 from components.gate.report import JSON
 
-Bools = npt.NDArray[np.bool_]
+#: Scores that are kept before equal ones are added up: masks have many, of few values.
+_MOST_KEPT = 1_000_000
+_EXAMPLE = "example"
+_AIMS = ("precision", "recall")
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,13 @@ class Decision:
     Attributes:
         class_name: the class.
         aim: `precision` or `recall`; `asked` is its least value.
-        threshold: the least probability to decide for the class; None if no threshold meets the
-            aim, and then `reached` is the most that one does.
+        threshold: the least score to decide for the class; None if no threshold meets the aim, and
+            then `reached` is the most that one does.
         reached: the aim's value at the threshold.
         precision, recall: at the threshold, each with its 95 % interval or None.
-        decided, examples: examples at or above the threshold, and examples of the class.
+        decided: units at or above the threshold.
+        examples: units of the class.
+        unit: what is decided about: `example`, `pixel` or `object`.
     """
 
     class_name: str
@@ -47,6 +53,7 @@ class Decision:
     recall_interval: tuple[float, float] | None = None
     decided: int = 0
     examples: int = 0
+    unit: str = _EXAMPLE
 
     @classmethod
     def of(cls, document: dict[str, JSON]) -> "Decision":
@@ -58,88 +65,127 @@ class Decision:
         return cls(**values)  # type: ignore[arg-type]
 
 
-def decide(config: DecisionConfig, scores: Floats, true: Bools, seeds: Sequence[int]) -> Decision:
-    """Finds the threshold for a class.
+class ScoreCounts:
+    """Units of one class by score, over the examples added so far."""
 
-    Args:
-        config: the class and the aim.
-        scores: probability of the class, [N].
-        true: presence of the class, [N].
-        seeds: of the examples' units (`bootstrap.seed_of`), [N].
-    """
-    aim = "precision" if config.precision is not None else "recall"
-    asked = config.precision if config.precision is not None else config.recall
+    def __init__(self) -> None:
+        self.true = 0.0
+        self._kept: list[Floats] = []  # each [3, M]: score, right, decided
+        self._count = 0
+
+    def add(self, scored: Scored) -> None:
+        """Counts one example."""
+        self.true += scored.true
+        self._kept.append(np.stack((scored.scores, scored.right, scored.decided)))
+        self._count += len(scored.scores)
+        if self._count > _MOST_KEPT:
+            self._kept = [self._added_up()]
+            self._count = self._kept[0].shape[1]
+
+    def falling(self) -> tuple[Floats, Floats, Floats]:
+        """Returns the distinct scores, falling, and the right and all units from each one on."""
+        scores, right, decided = self._added_up()[:, ::-1]
+        return scores, np.cumsum(right), np.cumsum(decided)
+
+    def _added_up(self) -> Floats:
+        scores, right, decided = np.concatenate([np.zeros((3, 0)), *self._kept], axis=1)
+        distinct, places = np.unique(scores, return_inverse=True)
+        sums = [np.bincount(places, values, len(distinct)) for values in (right, decided)]
+        return np.stack((distinct, *sums))
+
+
+def choose(config: DecisionConfig, counts: ScoreCounts, unit: str = _EXAMPLE) -> Decision:
+    """Finds the threshold for a class; the intervals are not known yet."""
+    aim, recall_aim = _AIMS
+    asked = config.precision
+    if asked is None:
+        aim, asked = recall_aim, config.recall
     assert asked is not None
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    last = np.append(ranked[1:] != ranked[:-1], True)[: len(ranked)]  # equal scores go together
-    found = np.cumsum(true[order])[last].astype(np.float64)
-    decided = np.flatnonzero(last) + 1.0
-    positives = float(true.sum())
-    values = found / decided if aim == "precision" else found / max(positives, 1.0)
+    scores, right, decided = counts.falling()
+    values = right / decided if aim == _AIMS[0] else right / max(counts.true, 1.0)
     meeting = np.flatnonzero(values >= asked)
-    if not positives or not meeting.size:
-        reached = float(values.max()) if positives and values.size else 0.0
-        return Decision(config.class_name, aim, asked, None, reached, examples=int(positives))
-    place = meeting[-1] if aim == "precision" else meeting[0]
-    threshold = float(ranked[last][place])
-    chosen = scores >= threshold
-    counts = np.stack([true & chosen, chosen, true]).astype(np.float64)
-    precision, recall = _intervals(counts, seeds)
+    if not counts.true or not meeting.size:
+        reached = float(values.max()) if counts.true and values.size else 0.0
+        return Decision(
+            config.class_name, aim, asked, None, reached, examples=int(counts.true), unit=unit
+        )
+    place = meeting[-1] if aim == _AIMS[0] else meeting[0]
     return Decision(
         config.class_name,
         aim,
         asked,
-        threshold,
-        float(values[place]),
-        float(found[place] / decided[place]),
-        precision,
-        float(found[place] / positives),
-        recall,
-        int(decided[place]),
-        int(positives),
+        threshold=float(scores[place]),
+        reached=float(values[place]),
+        precision=float(right[place] / decided[place]),
+        recall=float(right[place] / counts.true),
+        decided=int(decided[place]),
+        examples=int(counts.true),
+        unit=unit,
     )
-
-
-def _intervals(
-    counts: Floats, seeds: Sequence[int]
-) -> tuple[tuple[float, float] | None, tuple[float, float] | None]:
-    """Returns the intervals of precision and recall, from right, decided and true, [3, N]."""
-    replicates = np.zeros((3, bootstrap.REPLICATES))
-    for seed, count in zip(seeds, counts.T, strict=True):
-        if count.any():
-            replicates += count[:, np.newaxis] * bootstrap.weights(seed)
-    right, decided, true = replicates
-    units = Units.of(seeds)
-    return _known(quotients(right, decided), units), _known(quotients(right, true), units)
-
-
-def _known(values: Floats, units: Units) -> tuple[float, float] | None:
-    low, high = bootstrap.interval(values, units)
-    return None if math.isnan(low) else (low, high)
 
 
 def decisions(
     configs: Iterable[DecisionConfig], predictions: PredictionTable
 ) -> tuple[Decision, ...]:
-    """Decides for each configured class that the candidate has, from its predictions."""
-    classes = predictions.head.classes
-    wanted = [config for config in configs if config.class_name in classes]
+    """Decides for each configured class that the candidate has, from its predictions.
+
+    Reads the predictions twice: for the thresholds, then for the intervals at these.
+    """
+    head = predictions.head
+    wanted = [config for config in configs if config.class_name in head.classes]
     if not wanted:
         return ()
-    places = [classes.index(config.class_name) for config in wanted]
-    scores: list[list[float]] = []
-    truths: list[list[bool]] = []
-    seeds: list[int] = []
-    for row in predictions:
-        if row.probabilities is None or row.truth is None:
-            continue
-        present = predictions.head.names(row.truth)
-        scores.append([row.probabilities[place] for place in places])
-        truths.append([config.class_name in present for config in wanted])
-        seeds.append(bootstrap.seed_of(row.key.encode(), row.group))
-    probabilities = np.array(scores, np.float64).reshape(-1, len(wanted))
-    true = np.array(truths, bool).reshape(-1, len(wanted))
+    places = [head.classes.index(config.class_name) for config in wanted]
+    unit = evaluated_task(head.task).decision_unit or _EXAMPLE
+    counts = [ScoreCounts() for _ in wanted]
+    for _, scored in _scored(predictions, places):
+        for of_class, of_example in zip(counts, scored, strict=True):
+            of_class.add(of_example)
+    chosen = [choose(config, of, unit) for config, of in zip(wanted, counts, strict=True)]
+    at_thresholds = ClassCounts()
+    for seed, scored in _scored(predictions, places):
+        columns = [_at(one, of_example) for one, of_example in zip(chosen, scored, strict=True)]
+        at_thresholds.add(np.array(columns).T, seed)
+    bounds = at_thresholds.intervals(_AIMS, len(wanted), of_examples=unit == _EXAMPLE)
     return tuple(
-        decide(config, probabilities[:, at], true[:, at], seeds) for at, config in enumerate(wanted)
+        decision
+        if decision.threshold is None
+        else replace(
+            decision,
+            precision_interval=_known(bounds["precision"][at]),
+            recall_interval=_known(bounds["recall"][at]),
+        )
+        for at, decision in enumerate(chosen)
     )
+
+
+def _scored(
+    predictions: PredictionTable, places: Sequence[int]
+) -> Iterator[tuple[int, list[Scored]]]:
+    """Yields for each example with truth and answer its seed, and its units for each class."""
+    for row in predictions:
+        if row.truth is not None and (row.probabilities is not None or row.details is not None):
+            seed = seed_of(row.key.encode(), row.group)
+            yield seed, [_of_row(row, predictions.head, place) for place in places]
+
+
+def _of_row(row: PredictionRow, head: Head, place: int) -> Scored:
+    if row.details is not None:
+        return evaluated_task(head.task).scored(row.details, place, len(head.classes))
+    assert row.probabilities is not None
+    assert row.truth is not None
+    true = float(head.classes[place] in head.names(row.truth))
+    return Scored(np.array([row.probabilities[place]]), np.array([true]), np.ones(1), true)
+
+
+def _at(decision: Decision, scored: Scored) -> tuple[float, float, float]:
+    """Returns the right, decided and true units of an example at a threshold."""
+    if decision.threshold is None:
+        return 0.0, 0.0, 0.0
+    chosen = scored.scores >= decision.threshold
+    return float(scored.right[chosen].sum()), float(scored.decided[chosen].sum()), scored.true
+
+
+def _known(bounds: Floats) -> tuple[float, float] | None:
+    low, high = bounds.tolist()
+    return (low, high) if np.isfinite(low) else None

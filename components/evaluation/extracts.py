@@ -27,6 +27,7 @@ from components.evaluation.predictions import Head, PredictionRow
 from components.evaluation.slices import feature_of, slice_values
 from components.evaluation.tasks.base import (
     AnswerRow,
+    Details,
     EvaluatedTask,
     Features,
     Frame,
@@ -152,7 +153,8 @@ class PredictFn(beam.DoFn):
             for model in self._models:
                 served = self._loaded.by_path[model.path]
                 try:
-                    answers[model.name] = served.answers(batch)
+                    planes = bool(self._reading.frames[model.name].decided)
+                    answers[model.name] = served.answers(batch, planes)
                 except Exception as error:  # as in `load`: a graph may raise anything
                     note(self._folder, model.name, describe(served, batch, path, error))
             if len(answers) < len(self._models):
@@ -231,6 +233,7 @@ class ObservedExample:
             score=_finite(candidate.score),
             loss=_finite(candidate.loss),
             probabilities=None if probabilities is None else probabilities.tolist(),
+            details=self._details(reading),
             baseline_answer=served.answer,
             baseline_confidence=_finite(served.confidence),
             baseline_score=_finite(served.score),
@@ -241,6 +244,10 @@ class ObservedExample:
                 name: joined(values) if values else None for name, values in self.slices.items()
             },
         )
+
+    def _details(self, reading: Reading) -> Details | None:
+        name, answer = next(iter(self.answers.items()))
+        return reading.evaluated.details(self.features, answer, reading.frames[name])
 
 
 def observe(

@@ -10,11 +10,14 @@ import tensorflow as tf
 
 from components.evaluation.tasks.registry import evaluated_task
 from components.raster.errors import DataError
+from components.raster.example import ENCODED
 from components.raster.image import ImageSpec
 from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES
 from serving.contract.contract import CONTRACT_PATH, read_contract
-from serving.contract.names import EXAMPLES_SIGNATURE
+from serving.contract.names import BYTES_INPUT, EXAMPLES_SIGNATURE, PLANES_SIGNATURE
 from serving.tasks.base import CLASSES_OUTPUT
+from serving.tasks.graph import task_graph
+from serving.tasks.segmentation.planes import PLANES_OUTPUT
 
 
 class EvaluatedModel:
@@ -45,8 +48,14 @@ class EvaluatedModel:
         names = self.answers([serialized]).get(CLASSES_OUTPUT, np.zeros((1, 0)))[0]
         return tuple(name.decode("utf-8") for name in names)
 
-    def answers(self, serialized: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
-        """Returns the outputs for N serialized tf.Examples, each with N rows."""
+    def answers(
+        self, serialized: Sequence[bytes], planes: bool = False
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Returns the outputs for N serialized tf.Examples, each with N rows.
+
+        Args:
+            planes: of masks, also the probability of every class, which takes a second prediction.
+        """
         outputs: dict[str, tf.Tensor] = self._call(examples=tf.constant(list(serialized)))
         missing = set(self._outputs) - set(outputs)
         if missing:
@@ -54,4 +63,17 @@ class EvaluatedModel:
                 f"{self.path}: {EXAMPLES_SIGNATURE} answers {sorted(outputs)}, "
                 f"without {sorted(missing)}: export it with the trainer's export"
             )
-        return {name: outputs[name].numpy() for name in self._outputs}
+        found = {name: outputs[name].numpy() for name in self._outputs}
+        return found | self._planes(serialized) if planes else found
+
+    def _planes(self, serialized: Sequence[bytes]) -> dict[str, npt.NDArray[Any]]:
+        if not task_graph(self.task).has_planes:
+            return {}
+        if PLANES_SIGNATURE not in self._loaded.signatures:
+            raise DataError(
+                f"{self.path} has no signature {PLANES_SIGNATURE!r}, which evaluation.decisions "
+                "needs: export it with the trainer's export"
+            )
+        parsed = tf.io.parse_example(serialized, {ENCODED: tf.io.FixedLenFeature([], tf.string)})
+        found = self._loaded.signatures[PLANES_SIGNATURE](**{BYTES_INPUT: parsed[ENCODED]})
+        return {PLANES_OUTPUT: found[PLANES_OUTPUT].numpy()}

@@ -25,6 +25,17 @@ column                                            meaning
 ``_score``, ``_loss``
 ``longitude``, ``latitude``                       of the centre, WGS 84 degrees
 ``slice:NAME``                                    values of a slice feature, joined like classes
+``pixel_cells``, ``_counts``                      masks: occupied cells of the tally of pixels
+                                                  (`components.raster.pixel_tally`), their counts
+``level_cells``, ``_counts``                      masks: pixels by their probability of the classes
+                                                  in `evaluation.decisions`; the cells are flat
+                                                  indexes into class, whether it is true, and 256
+                                                  levels of the probability
+``given_classes``, ``found_classes``              boxes: indexes of the objects' and the detections'
+                                                  classes; that after the last is an unknown one
+``given_boxes``, ``found_boxes``                  top, left, bottom, right of one after the other,
+                                                  in pixels of the model's image
+``found_scores``                                  of the detections
 ================================================  =================================================
 
 Rows are in the order of their keys. The metadata of the file's schema has the entry `skymill`: JSON
@@ -33,7 +44,7 @@ with the version of this format, the task, and the candidate's classes.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -42,7 +53,8 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from components.evaluation.tasks.base import split_joined
+from components.evaluation.tasks.base import Details, split_joined
+from components.evaluation.tasks.registry import evaluated_task
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, TASKS, Task
 
@@ -73,7 +85,8 @@ _TYPES: Mapping[str, pa.DataType] = {
 class PredictionRow:
     """One row: an example, and what the candidate and the served version answer for it.
 
-    The fields are the columns; `slices` holds those of the slice features, by their names.
+    The fields are the columns; `slices` holds those of the slice features by their names, `details`
+    those that only masks or boxes have (None without truth).
     """
 
     key: str
@@ -92,9 +105,10 @@ class PredictionRow:
     longitude: float | None = None
     latitude: float | None = None
     slices: Mapping[str, str | None] = field(default_factory=dict)
+    details: Details | None = None
 
 
-_FIELDS = tuple(each.name for each in fields(PredictionRow) if each.name != "slices")
+_FIELDS = tuple(_TYPES)
 
 
 @dataclass(frozen=True)
@@ -122,11 +136,17 @@ class Head:
         return split_joined(text)
 
     @cached_property
+    def detail_columns(self) -> Mapping[str, pa.DataType]:
+        """Columns that only this task has."""
+        return evaluated_task(self.task).detail_columns
+
+    @cached_property
     def schema(self) -> pa.Schema:
         """The file's columns, with the metadata."""
         about = {"version": _VERSION, "task": self.task, "classes": list(self.classes)}
         slices = [(_SLICE + name, pa.string()) for name in self.slice_features]
-        return pa.schema([*_TYPES.items(), *slices], {_METADATA: json.dumps(about).encode()})
+        columns = [*_TYPES.items(), *self.detail_columns.items(), *slices]
+        return pa.schema(columns, {_METADATA: json.dumps(about).encode()})
 
 
 def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[PredictionRow]) -> None:
@@ -139,6 +159,8 @@ def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[Predicti
 
 def _batch(head: Head, rows: Sequence[PredictionRow]) -> pa.RecordBatch:
     columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in _FIELDS}
+    for name in head.detail_columns:
+        columns[name] = [None if row.details is None else row.details[name] for row in rows]
     for name in head.slice_features:
         columns[_SLICE + name] = [row.slices.get(name) for row in rows]
     return pa.RecordBatch.from_pydict(columns, head.schema)
@@ -171,20 +193,37 @@ class PredictionTable:
         return int(self._file.metadata.num_rows)
 
     def __iter__(self) -> Iterator[PredictionRow]:
+        return self._rows(_FIELDS, tuple(self.head.detail_columns))
+
+    def without_details(self) -> Iterator[PredictionRow]:
+        """Yields the rows with None for the details that only masks or boxes have."""
         return self._rows(_FIELDS)
 
     def without_probabilities(self) -> Iterator[PredictionRow]:
-        """Yields the rows with None for their probabilities, which take most of the reading."""
+        """Yields the rows without probabilities and details, which take most of the reading."""
         return self._rows([name for name in _FIELDS if name != "probabilities"])
 
-    def _rows(self, columns: Sequence[str]) -> Iterator[PredictionRow]:
+    def _rows(self, columns: Sequence[str], details: Sequence[str] = ()) -> Iterator[PredictionRow]:
         slices = {_SLICE + name: name for name in self.head.slice_features}
-        for batch in self._file.iter_batches(_ROWS_A_GROUP, columns=[*columns, *slices]):
+        for batch in self._file.iter_batches(_ROWS_A_GROUP, columns=[*columns, *details, *slices]):
             for row in batch.to_pylist():
-                values = {name: row[name] for name in columns}
+                known = bool(details) and row[details[0]] is not None
                 yield PredictionRow(
-                    **values, slices={name: row[column] for column, name in slices.items()}
+                    **{name: row[name] for name in columns},
+                    slices={name: row[column] for column, name in slices.items()},
+                    details={name: row[name] for name in details} if known else None,
                 )
+
+    @property
+    def numbers(self) -> int:
+        """Number of the probabilities and details of all rows, which take most of the memory."""
+        metadata, wanted = self._file.metadata, ("probabilities", *self.head.detail_columns)
+        return sum(
+            column.num_values
+            for group in map(metadata.row_group, range(metadata.num_row_groups))
+            for column in map(group.column, range(group.num_columns))
+            if column.path_in_schema.partition(".")[0] in wanted
+        )
 
     def columns(self, *names: str) -> pa.Table:
         """Returns some columns of all rows."""

@@ -1,8 +1,4 @@
-"""Suspects among class masks, from a tally of each image's pixels.
-
-Masks are too large to keep probabilities of every pixel. An image's tally counts pixels by given
-class, by predicted class and by confidence, in steps; thresholds and suspects follow from tallies.
-"""
+"""Suspects among class masks, from a tally of each image's pixels."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,25 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-STEPS = 50
-
-
-@dataclass(frozen=True, eq=False)
-class PixelTally:
-    """Pixels of one image; cells without pixels are left out.
-
-    Attributes:
-        cells: flat indexes into [K, K, STEPS]: given class, predicted class, step of confidence.
-        counts: pixels of each cell.
-    """
-
-    cells: npt.NDArray[np.int64]
-    counts: npt.NDArray[np.int64]
-
-    @property
-    def pixels(self) -> int:
-        """Number of pixels that have a truth and a prediction."""
-        return int(self.counts.sum())
+from components.raster.pixel_tally import STEPS, PixelTally
 
 
 @dataclass(frozen=True)
@@ -45,26 +23,6 @@ class SuspectArea:
     likely: int
     share: float
     confidence: float
-
-
-def pixel_tally(
-    given: npt.NDArray[np.integer],
-    predicted: npt.NDArray[np.integer],
-    confidence: npt.NDArray[np.floating],
-    classes: int,
-) -> PixelTally:
-    """Counts the pixels of one image; classes below 0, or from `classes` on, are not truth.
-
-    Args:
-        given, predicted: [H, W], class indexes.
-        confidence: [H, W], probability of the predicted class.
-        classes: K.
-    """
-    known = (given >= 0) & (given < classes) & (predicted >= 0) & (predicted < classes)
-    steps = np.clip((confidence[known] * STEPS).astype(np.int64), 0, STEPS - 1)
-    cells = (given[known].astype(np.int64) * classes + predicted[known]) * STEPS + steps
-    found, counts = np.unique(cells, return_counts=True)
-    return PixelTally(found, counts.astype(np.int64))
 
 
 def suspect_areas(

@@ -1,6 +1,6 @@
 """From what models answer for examples that they never saw to label issues."""
 
-from collections.abc import Sequence
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +9,18 @@ import numpy as np
 from components.evaluation.predictions import Head, PredictionRow, PredictionTable
 from components.label_audit.issues import LabelIssue, by_suspicion
 from components.label_audit.tasks.base import audited_task
-from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES, Task
+from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES
 
 
 class Audit:
-    """Collects examples with out-of-fold answers of one or several models.
+    """Collects the predictions of one or several models for examples that these never saw.
 
     Args:
-        task: the task of the models.
-        classes: their classes, in order.
+        head: of the predictions.
     """
 
-    def __init__(self, task: Task, classes: Sequence[str]) -> None:
-        self._audited, self._classes = audited_task(task), tuple(classes)
+    def __init__(self, head: Head) -> None:
+        self._audited, self._head = audited_task(head.task), head
         self._keys: list[str] = []
         self._items: list[Any] = []
         self.without_truth = 0
@@ -29,45 +28,50 @@ class Audit:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def add(self, key: str, truth: Any, prediction: Any, answer: Any) -> None:
-        """Adds one example; `AuditedTask.item` has the arguments."""
-        item = self._audited.item(truth, prediction, answer, len(self._classes))
+    def add(self, row: PredictionRow) -> None:
+        """Adds one example."""
+        prediction, item = _prediction(row, self._head), None
+        if prediction is not None and row.truth is not None:
+            truth = None if row.details is not None else _truth(row.truth, self._head)
+            item = self._audited.item(truth, prediction, len(self._head.classes))
         if item is None:
             self.without_truth += 1
         else:
-            self._keys.append(key)
+            self._keys.append(row.key)
             self._items.append(item)
 
     def issues(self) -> list[LabelIssue]:
         """Returns the issues, the most suspicious first."""
-        return by_suspicion(self._audited.issues(self._keys, self._items, self._classes))
+        found = self._audited.issues(self._keys, self._items, self._head.classes)
+        return by_suspicion(found)
 
 
-def audit_predictions(path: Path) -> Audit | None:
+def audit_predictions(path: Path, most_numbers: int | None = None) -> Audit:
     """Audits the labels of a test split by its evaluation's predictions; no model is loaded.
 
-    None where these hold too little: those of masks and boxes.
+    Args:
+        path: the file of predictions.
+        most_numbers: bound of the memory, in probabilities (of masks and boxes, in numbers that the
+            table holds of them): of more, as many examples are drawn by lot.
 
     Raises:
         DataError: the file has no predictions.
     """
     predictions = PredictionTable(path)
-    head = predictions.head
-    audit, known = Audit(head.task, head.classes), False
+    share = 1.0 if most_numbers is None else most_numbers / max(predictions.numbers, 1)
+    audit = Audit(predictions.head)
     for row in predictions:
-        prediction = _prediction(row, head)
-        if prediction is None or row.truth is None:
-            audit.without_truth += 1
-            continue
-        known = True
-        audit.add(row.key, _truth(row.truth, head), prediction, {})
-    return audit if known else None
+        if share >= 1 or zlib.crc32(row.key.encode()) < share * 2**32:
+            audit.add(row)
+    return audit
 
 
 def _prediction(row: PredictionRow, head: Head) -> Any:
-    """Returns the probabilities, or the number; None without one."""
+    """Returns the probabilities, the number, or the details; None without one."""
     if head.task in WITHOUT_CLASSES:
         return None if row.answer is None else float(row.answer)
+    if head.detail_columns:
+        return row.details
     return None if row.probabilities is None else np.array(row.probabilities)
 
 

@@ -93,18 +93,12 @@ def audit(
         click.echo(f"note: {found.without_truth} examples without a usable label", err=True)
 
 
-def _of_test_split(config: "PipelineConfig", run_id: str | None) -> "Audit | None":
+def _of_test_split(config: "PipelineConfig", run_id: str | None) -> "Audit":
     from pipelines.audit.audit import audit_predictions
     from pipelines.definition.workspace import Workspace
-    from pipelines.labels.evaluated_run import evaluated_run
+    from pipelines.labels.evaluated_run import evaluated_predictions
 
-    run = evaluated_run(Workspace(config.workspace).runs, run_id)
-    found = audit_predictions(run.predictions)
-    if found is not None:
-        return found
-    from pipelines.audit.answers import add_answers
-
-    return add_answers(None, run.model, run.files(config.evaluation.split))
+    return audit_predictions(evaluated_predictions(Workspace(config.workspace).runs, run_id))
 
 
 def _by_folds(config: "PipelineConfig", run_id: str | None, folds: int) -> "Audit | None":

@@ -84,12 +84,12 @@ class PipelineConfig(Frozen):
         return self
 
     @model_validator(mode="after")
-    def _decisions_are_about_probabilities(self) -> Self:
+    def _decisions_are_about_scores(self) -> Self:
         task = self.ingest.task
-        if self.evaluation.decisions and not evaluated_task(task).has_probabilities:
+        if self.evaluation.decisions and evaluated_task(task).decision_unit is None:
             raise ValueError(
-                f"evaluation.decisions needs a probability of each class, and the task {task} has "
-                "none: leave it out"
+                f"evaluation.decisions needs a score of each class, and the task {task} has none: "
+                "leave it out"
             )
         return self
 

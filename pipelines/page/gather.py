@@ -23,7 +23,7 @@ from pipelines.page.evidence import (
 )
 from pipelines.page.geojson import GEOJSON_FILE, write_geojson
 from pipelines.page.predicted import Choice, PredictionTally, known
-from pipelines.page.suspects import of_examples, suspects_among, suspects_of_split
+from pipelines.page.suspects import of_examples, suspects_of_split
 from pipelines.page.thumbnails import answers_in_pictures, draw_examples, read_examples
 from serving.contract.contract import CONTRACT_PATH, read_contract
 
@@ -63,18 +63,16 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
     predictions = PredictionTable(path)
     head = predictions.head
     several = None if head.task == SINGLE_LABEL else head.names
-    tally = PredictionTally(head.classes, several).add_all(predictions)
+    tally = PredictionTally(head.classes, several).add_all(predictions.without_details())
     if tally.place_count:
         with open(os.path.join(folder, GEOJSON_FILE), "w", encoding="utf-8") as file:
             write_geojson(predictions.without_probabilities(), file)
     groups = [(group, rows) for group, rows in _groups(tally, sources.split) if rows]
-    issues = suspects_of_split(path)
-    suspicious = of_examples(issues or (), Choice().suspicious)
+    issues, audited = suspects_of_split(path)
+    suspicious = of_examples(issues, Choice().suspicious)
     keys = [row.key for _, rows in groups for row in rows]
     examples = _examples(sources, [*keys, *suspicious])
     served = _served(sources, head.task) if examples else None
-    if issues is None and served:
-        suspicious = of_examples(suspects_among(examples, served), Choice().suspicious)
     thumbnails = _thumbnails(sources, examples, {row.key for row in tally.worst}, served)
     legend = [
         (name, f"#{red:02x}{green:02x}{blue:02x}")
@@ -90,7 +88,7 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
                 replace(group, examples=tuple(_shown(row, thumbnails) for row in rows))
                 for group, rows in groups
             ),
-            *_suspects(predictions, suspicious, thumbnails, sources.split, issues is None),
+            *_suspects(predictions, suspicious, thumbnails, sources.split, audited),
         ),
         legend=tuple(legend) if any(len(it) > 2 for it in thumbnails.values()) else (),
         drift=drift,
@@ -116,16 +114,15 @@ def _suspects(
     issues: Mapping[str, LabelIssue],
     thumbnails: Mapping[str, tuple[Thumbnail, ...]],
     split: str,
-    shown_alone: bool,
+    audited: int,
 ) -> Iterator[ExampleGroup]:
     """Yields the group of suspected label errors, if there are any, the most suspicious first."""
     if not issues:
         return
     rows = {row.key: row for row in predictions.without_probabilities() if row.key in issues}
-    among = "the examples of this page" if shown_alone else f"the {split} split"
     note = (
-        f"Labels in {among} that the model, which never saw them, contradicts. They may be right. "
-        "All of them: skymill labels audit."
+        f"Labels in the {split} split that the model, which never saw them, contradicts: the most "
+        f"suspicious of {audited:,} examples. They may be right. All of them: skymill labels audit."
     )
     shown = (
         replace(

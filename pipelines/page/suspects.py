@@ -1,29 +1,21 @@
 """Examples of a split whose labels may be wrong, for a page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from components.evaluation.model import EvaluatedModel
-from components.evaluation.predictions import PredictionTable
 from components.label_audit.issues import LabelIssue
-from pipelines.audit.answers import add_examples
-from pipelines.audit.audit import Audit, audit_predictions
+from pipelines.audit.audit import audit_predictions
 
-#: With more probabilities than this, a page names no suspects: they would take too much memory.
+#: Numbers of the predictions that an audit keeps in memory; of larger splits it takes a part.
 _MOST_NUMBERS = 20_000_000
 
 
-def suspects_of_split(path: Path) -> list[LabelIssue] | None:
-    """Audits all labels by the predictions; None where these hold too little, or too much."""
-    predictions = PredictionTable(path)
-    if len(predictions) * max(len(predictions.head.classes), 1) > _MOST_NUMBERS:
-        return None
-    return _issues(audit_predictions(path))
-
-
-def suspects_among(examples: Mapping[str, bytes], served: EvaluatedModel) -> list[LabelIssue]:
-    """Audits the labels of serialized examples by a model's answers."""
-    return _issues(add_examples(None, served, [list(examples.values())])) or []
+def suspects_of_split(
+    path: Path, most_numbers: int = _MOST_NUMBERS
+) -> tuple[list[LabelIssue], int]:
+    """Audits the labels by the predictions; returns the issues, and how many were audited."""
+    audit = audit_predictions(path, most_numbers)
+    return audit.issues(), len(audit)
 
 
 def of_examples(issues: Sequence[LabelIssue], count: int) -> dict[str, LabelIssue]:
@@ -34,7 +26,3 @@ def of_examples(issues: Sequence[LabelIssue], count: int) -> dict[str, LabelIssu
             break
         found.setdefault(issue.key, issue)
     return found
-
-
-def _issues(audit: Audit | None) -> list[LabelIssue] | None:
-    return None if audit is None else audit.issues()

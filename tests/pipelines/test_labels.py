@@ -86,10 +86,31 @@ def test_a_wrong_number_is_found_from_the_predictions_alone(tmp_path):
     assert (issue.key, issue.given, issue.suggested) == ("04.png", "40", "4.1")
 
 
-def test_predictions_without_probabilities_ask_for_the_model(tmp_path):
+def test_a_missing_object_is_found_from_the_predictions_alone(tmp_path):
+    """Nine images have a car where the model finds it; the tenth has it without a label."""
+    rows = []
+    for at in range(10):
+        box, labelled = [2.0, 2.0, 8.0, 8.0], at != 4
+        details = {
+            "given_classes": [1] * labelled,
+            "given_boxes": box * labelled,
+            "found_classes": [1],
+            "found_boxes": box,
+            "found_scores": [0.9],
+        }
+        rows.append(PredictionRow(f"{at}.png", truth="car" * labelled, details=details))
     path = tmp_path / "p.parquet"
-    write_predictions(path, Head("segmentation", CLASSES), [PredictionRow("a", truth="x")])
-    assert audit_predictions(path) is None
+    write_predictions(path, Head("detection", ("boat", "car")), rows)
+    (issue,) = audit_predictions(path).issues()
+    assert (issue.key, issue.given, issue.suggested) == ("4.png", "", "car")
+    assert issue.detail == "missing: box 2, 2, 8, 8"
+
+
+def test_of_a_large_split_as_many_examples_are_audited_as_the_memory_allows(tmp_path):
+    truths = [CLASSES[at % 2] for at in range(400)]
+    path = predictions(tmp_path / "p.parquet", "single_label", truths)
+    assert len(audit_predictions(path, most_numbers=800)) == 400
+    assert 150 < len(audit_predictions(path, most_numbers=400)) < 250
 
 
 @pytest.mark.parametrize("task", TASKS)

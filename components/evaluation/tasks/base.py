@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from components.evaluation.tasks.bootstrap import GROUP_COUNT, Units, bounds_of
 from components.evaluation.tasks.bootstrap import interval as bootstrap_interval
@@ -28,6 +29,8 @@ _SEPARATOR = "; "
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
 #: One example's row of each of the model's outputs.
 AnswerRow: TypeAlias = Mapping[str, npt.NDArray[Any]]
+#: Columns of an example's row that only one task has.
+Details: TypeAlias = Mapping[str, Sequence[float]]
 #: Contribution of one example to a tally, as the labels and predictions of a TFMA extract.
 Observation: TypeAlias = tuple[npt.NDArray[Any], npt.NDArray[Any]]
 
@@ -43,6 +46,7 @@ class Frame:
             these examples.
         image: how an example's image is fitted to this model.
         score_threshold: the least score of a box that counts as found.
+        decided: places of the classes for which a threshold is wanted.
     """
 
     space: tuple[str, ...]
@@ -50,6 +54,7 @@ class Frame:
     truth_classes: tuple[str, ...]
     image: ImageSpec
     score_threshold: float
+    decided: tuple[int, ...] = ()
 
     @property
     def unknown(self) -> int:
@@ -84,6 +89,23 @@ class Judged:
     score: float | None = None
     loss: float | None = None
     probabilities: npt.NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Units of one example by their score for one class: the example itself, pixels or objects.
+
+    Attributes:
+        scores: [M], in any order.
+        right: units of the class with this score, [M].
+        decided: all units with this score, [M].
+        true: units of the class, with or without a score.
+    """
+
+    scores: Floats
+    right: Floats
+    decided: Floats
+    true: float
 
 
 @dataclass(frozen=True)
@@ -139,7 +161,9 @@ class EvaluatedTask(ABC, Generic[T]):
         overall_metrics: metrics with one value a slice.
         class_metrics: metrics with one value a class and slice, written `recall/Forest`.
         headline: the main metric, with an interval; `title` in words.
-        has_probabilities: an answer has a probability of each class for the whole example.
+        decision_unit: one thing that a threshold on the score of a class decides about; None for a
+            task without scores of classes.
+        detail_columns: columns of an example's row that only this task has, with their types.
         is_share: the headline is the share of the examples that are right.
         columns: the other metrics of the summary's table, by their titles.
         first_threshold: the threshold that `skymill init` proposes.
@@ -153,7 +177,8 @@ class EvaluatedTask(ABC, Generic[T]):
     class_metrics: ClassVar[tuple[str, ...]] = ()
     title: ClassVar[str]
     headline: ClassVar[str]
-    has_probabilities: ClassVar[bool] = False
+    decision_unit: ClassVar[str | None] = None
+    detail_columns: ClassVar[Mapping[str, pa.DataType]] = {}
     is_share: ClassVar[bool] = False
     columns: ClassVar[Mapping[str, str]]
     first_threshold: ClassVar[FirstThreshold]
@@ -169,6 +194,18 @@ class EvaluatedTask(ABC, Generic[T]):
 
         Probabilities are in the order of the model's own classes.
         """
+
+    def details(self, features: Features, answer: AnswerRow, frame: Frame) -> Details | None:
+        """Returns the columns of the example's row that only this task has.
+
+        None for an example without truth, and for a task without such columns. Classes are places
+        in the candidate's space.
+        """
+        return None
+
+    def scored(self, details: Details, place: int, class_count: int) -> Scored:
+        """Returns the units that an example's details have for a class."""
+        raise NotImplementedError(f"{self.task} has no details with scores")
 
     @abstractmethod
     def pair(self, features: Features, answer: AnswerRow, frame: Frame) -> tuple[Any, Any] | None:

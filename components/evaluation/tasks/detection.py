@@ -18,14 +18,16 @@ slice those of average precisions would cost too much, and there are none.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
     AnswerRow,
+    Details,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -33,6 +35,7 @@ from components.evaluation.tasks.base import (
     Judged,
     Observation,
     Replicated,
+    Scored,
     joined,
     text_of,
 )
@@ -169,6 +172,14 @@ class Detection(EvaluatedTask[Tally]):
     columns = {"at 0.5": "mean_average_precision_50", "macro F1": "macro_f1"}
     first_threshold = FirstThreshold("mean_average_precision_50", 0.1)
     answer_noun = "box or score"
+    decision_unit = "object"
+    detail_columns = {
+        "given_classes": pa.list_(pa.int32()),
+        "given_boxes": pa.list_(pa.float32()),
+        "found_classes": pa.list_(pa.int32()),
+        "found_boxes": pa.list_(pa.float32()),
+        "found_scores": pa.list_(pa.float32()),
+    }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns (not all finite, object count of each class), and the rows of detections."""
@@ -205,6 +216,29 @@ class Detection(EvaluatedTask[Tally]):
             float(sure["score"].mean()) if found else None,
             2 * right / (objects + found) if objects + found else 1.0,
         )
+
+    def details(self, features: Features, answer: AnswerRow, frame: Frame) -> Details | None:
+        """Returns the objects, and the detections with finite numbers; boxes one after another."""
+        if (pair := self.pair(features, answer, frame)) is None:
+            return None
+        given, found = pair
+        finite = np.isfinite(found["boxes"]).all(axis=1) & np.isfinite(found["scores"])
+        return {
+            "given_classes": given["classes"].tolist(),
+            "given_boxes": given["boxes"].ravel().tolist(),
+            "found_classes": found["classes"][finite].tolist(),
+            "found_boxes": found["boxes"][finite].ravel().tolist(),
+            "found_scores": found["scores"][finite].tolist(),
+        }
+
+    def scored(self, details: Details, place: int, class_count: int) -> Scored:
+        """Returns the detections of a class; right are those that overlap an object by 0.5."""
+        boxes, mine = _of_class(details, "found", place)
+        given, _ = _of_class(details, "given", place)
+        scores = np.array(details["found_scores"], np.float64)[mine]
+        order = np.argsort(-scores, kind="stable")[:MAX_DETECTIONS]
+        right = match(boxes[order], given)[:, 0].astype(np.float64)
+        return Scored(scores[order], right, np.ones(len(order)), float(len(given)))
 
     def pair(
         self, features: Features, answer: AnswerRow, frame: Frame
@@ -283,6 +317,12 @@ def true_boxes(features: Features, frame: Frame) -> tuple[Floats, npt.NDArray[np
     fitted, share = fit_boxes(edges, (height, width), frame.image)
     kept = share >= LEAST_BOX_SHARE
     return fitted[kept].astype(np.float64), frame.indices(features[OBJECT_LABEL_TEXT])[kept]
+
+
+def _of_class(details: Details, side: Literal["given", "found"], place: int) -> tuple[Floats, Any]:
+    """Returns the boxes (N, 4) of a class in an example's details, and which they are there."""
+    mine = np.array(details[f"{side}_classes"], np.int64) == place
+    return np.array(details[f"{side}_boxes"], np.float64).reshape(-1, 4)[mine], mine
 
 
 def detect(

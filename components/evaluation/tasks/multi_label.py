@@ -166,7 +166,7 @@ class MultiLabel(EvaluatedTask[Tally]):
     class_metrics = ("precision", "recall", "f1", "average_precision")
     title = "exact match"
     headline = "exact_match"
-    has_probabilities = True
+    decision_unit = "example"
     is_share = True
     columns = {
         "macro F1": "macro_f1",

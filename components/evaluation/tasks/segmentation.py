@@ -21,10 +21,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from PIL import Image
 
 from components.evaluation.tasks.base import (
     AnswerRow,
+    Details,
     EvaluatedTask,
     Features,
     FirstThreshold,
@@ -32,6 +34,7 @@ from components.evaluation.tasks.base import (
     Judged,
     Observation,
     Replicated,
+    Scored,
     joined,
 )
 from components.evaluation.tasks.bootstrap import Units
@@ -55,7 +58,9 @@ from components.raster.errors import DataError
 from components.raster.example import MASK_ENCODED
 from components.raster.fitting import fit_mask
 from components.raster.labels.targets import ignore_value
+from components.raster.pixel_tally import occupied, pixel_tally
 from serving.tasks.segmentation.answer import CLASS_RASTER_OUTPUT, CONFIDENCE_OUTPUT
+from serving.tasks.segmentation.planes import FULL, PLANES_OUTPUT, read_planes
 
 
 @dataclass
@@ -176,6 +181,29 @@ def in_space(raster: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.in
     return places[np.clip(raster.astype(np.int64), 0, ignore + 1)]
 
 
+def _levels(
+    true: npt.NDArray[np.int64],
+    answered: npt.NDArray[np.bool_],
+    answer: AnswerRow,
+    frame: Frame,
+) -> tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]]:
+    """Counts pixels with truth and answer by their probability of each decided class.
+
+    Returns: occupied cells, flat indexes into [K, 2, FULL + 1] (class, whether it is true, level),
+    and their counts; none where no class is decided about.
+    """
+    if not frame.decided:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    planes = read_planes(bytes(answer[PLANES_OUTPUT]), len(frame.classes))
+    known = (true >= 0) & answered
+    cells = [
+        (place * 2 + (true[known] == place)) * (FULL + 1)
+        + np.rint(planes[place][known] * FULL).astype(np.int64)
+        for place in frame.decided
+    ]
+    return occupied(np.concatenate(cells), len(frame.classes) * 2 * (FULL + 1))
+
+
 def ious(right: Floats, predicted: Floats, true: Floats) -> Floats:
     """Computes intersection over union, element by element; NaN for a class without truth."""
     union = true + predicted - right
@@ -209,6 +237,13 @@ class Segmentation(EvaluatedTask[Tally]):
     columns = {"accuracy": "pixel_accuracy", "macro F1": "macro_f1"}
     first_threshold = FirstThreshold("mean_iou", 0.2)
     answer_noun = "confidence"
+    decision_unit = "pixel"
+    detail_columns = {
+        "pixel_cells": pa.list_(pa.int64()),
+        "pixel_counts": pa.list_(pa.int64()),
+        "level_cells": pa.list_(pa.int64()),
+        "level_counts": pa.list_(pa.int64()),
+    }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns nothing as labels, and one image's counts."""
@@ -237,6 +272,36 @@ class Segmentation(EvaluatedTask[Tally]):
             joined(names[predicted > 0].tolist()),
             ratio(confidence, pixels),
             mean_known(ious(right, predicted, true)),
+        )
+
+    def details(self, features: Features, answer: AnswerRow, frame: Frame) -> Details | None:
+        """Returns the tally of the pixels, and of those by their probability of decided classes."""
+        if (found := self.pair(features, answer, frame)) is None:
+            return None
+        true, predicted = found
+        tally = pixel_tally(true, predicted, answer[CONFIDENCE_OUTPUT], len(frame.classes))
+        cells, counts = _levels(true, predicted >= 0, answer, frame)
+        return {
+            "pixel_cells": tally.cells.tolist(),
+            "pixel_counts": tally.counts.tolist(),
+            "level_cells": cells.tolist(),
+            "level_counts": counts.tolist(),
+        }
+
+    def scored(self, details: Details, place: int, class_count: int) -> Scored:
+        cells, counts = (
+            np.array(details[f"level_{name}"], np.int64) for name in ("cells", "counts")
+        )
+        places, truths, levels = np.unravel_index(cells, (class_count, 2, FULL + 1))
+        mine = places == place
+        right = counts * truths
+        # A level holds the probabilities that round to it.
+        scores = np.maximum(levels - 0.5, 0.0) / FULL
+        return Scored(
+            scores[mine],
+            right[mine].astype(np.float64),
+            counts[mine].astype(np.float64),
+            float(right[mine].sum()),
         )
 
     def pair(

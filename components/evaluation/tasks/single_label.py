@@ -164,7 +164,7 @@ class SingleLabel(EvaluatedTask[Tally]):
     class_metrics = ("precision", "recall", "f1")
     title = "accuracy"
     headline = "accuracy"
-    has_probabilities = True
+    decision_unit = "example"
     is_share = True
     columns = {"macro F1": "macro_f1", "log loss": "log_loss"}
     first_threshold = FirstThreshold("accuracy")

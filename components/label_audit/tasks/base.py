@@ -1,10 +1,8 @@
 """Interface of a task in the search for wrong labels; one implementation for each task."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
-
-import numpy.typing as npt
 
 from components.label_audit.issues import LabelIssue
 from components.raster.task import Task, part_of_task
@@ -17,16 +15,15 @@ class AuditedTask(ABC, Generic[Item]):
     """One task: what it keeps of each example, and its issues over all of them."""
 
     @abstractmethod
-    def item(
-        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
-    ) -> Item | None:
+    def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
         """Returns what is kept of an example; None without a usable truth.
 
         Args:
-            truth, prediction: as the task's evaluation pairs them; classes are indexes, and from
-                `classes` on they are unknown.
-            answer: the model's outputs for the example.
-            classes: number of the model's classes.
+            truth: a number, the index of a class, or the presence of each; None for masks and
+                boxes, whose prediction holds it.
+            prediction: a number, the probability of each class, or the columns that masks and
+                boxes have in the table of predictions.
+            classes: number of the model's classes; indexes from it on are unknown ones.
         """
 
     @abstractmethod

@@ -1,6 +1,6 @@
 """Wrong labels of images with several classes each, a class at a time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,7 @@ Item = tuple[npt.NDArray[np.bool_], npt.NDArray[np.floating]]
 class MultiLabel(AuditedTask[Item]):
     """A confident joint of presence and absence for each class."""
 
-    def item(
-        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
-    ) -> Item | None:
+    def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
         probabilities = np.asarray(prediction, np.float64)[:classes]
         usable = bool(np.isfinite(probabilities).all())
         return (np.asarray(truth, bool)[:classes], probabilities) if usable else None

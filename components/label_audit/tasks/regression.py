@@ -1,10 +1,9 @@
 """Wrong numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from components.label_audit.confident import deviating_numbers
 from components.label_audit.issues import LabelIssue
@@ -17,9 +16,7 @@ Item = tuple[float, float]
 class Regression(AuditedTask[Item]):
     """Numbers whose error is far from that of the others."""
 
-    def item(
-        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
-    ) -> Item | None:
+    def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
         return (float(truth), float(prediction)) if np.isfinite([truth, prediction]).all() else None
 
     def issues(

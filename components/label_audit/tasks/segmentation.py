@@ -1,23 +1,24 @@
 """Wrong areas of class masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from components.label_audit.issues import LabelIssue
-from components.label_audit.pixels import PixelTally, pixel_tally, suspect_areas
+from components.label_audit.pixels import suspect_areas
 from components.label_audit.tasks.base import AuditedTask
-from serving.tasks.segmentation.answer import CONFIDENCE_OUTPUT
+from components.raster.pixel_tally import PixelTally
 
 
 class Segmentation(AuditedTask[PixelTally]):
     """Areas of a class that the model confidently gives another one, by tallies of pixels."""
 
-    def item(
-        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
-    ) -> PixelTally | None:
-        tally = pixel_tally(truth, prediction, answer[CONFIDENCE_OUTPUT], classes)
+    def item(self, truth: Any, prediction: Any, classes: int) -> PixelTally | None:
+        tally = PixelTally(
+            np.array(prediction["pixel_cells"], np.int64),
+            np.array(prediction["pixel_counts"], np.int64),
+        )
         return tally if tally.pixels else None
 
     def issues(

@@ -1,6 +1,6 @@
 """Wrong labels of images with one class each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,7 @@ Item = tuple[int, npt.NDArray[np.floating]]
 class SingleLabel(AuditedTask[Item]):
     """The confident joint of all examples."""
 
-    def item(
-        self, truth: Any, prediction: Any, answer: Mapping[str, npt.NDArray[Any]], classes: int
-    ) -> Item | None:
+    def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
         probabilities = np.asarray(prediction, np.float64)[:classes]
         usable = 0 <= truth < classes and np.isfinite(probabilities).all()
         return (int(truth), probabilities) if usable else None

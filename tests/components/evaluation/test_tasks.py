@@ -16,8 +16,15 @@ import tensorflow_model_analysis as tfma
 from components.evaluation.result import EvaluationResult, SliceMetrics
 from components.raster.image import ImageSpec
 from components.raster.task import Task
+from serving.contract.contract import Contract
 from tests.components.evaluation.node import Node
-from tests.components.models import example, save_model, serialized, slice_features
+from tests.components.models import (
+    example,
+    save_model,
+    save_with_signatures,
+    serialized,
+    slice_features,
+)
 from tests.components.task_models import png, save_task_model
 
 CLASSES = ("a", "b", "c")
@@ -304,3 +311,37 @@ def test_metrics_of_classes_have_intervals_by_example_in_every_slice(tmp_path: P
         assert (low, high) == pytest.approx((0.75 - half, min(0.75 + half, 1)), abs=0.1)
         assert item.class_intervals["iou/a"] == (1, 1)
         assert "recall/b" not in item.class_intervals, "three images have it"
+
+
+class Brightness(tf.Module):
+    """Logits of `dark` and `bright` for each pixel: even at a gray of 0.6."""
+
+    def __call__(self, pixels: tf.Tensor) -> tf.Tensor:
+        gray = tf.reduce_mean(tf.cast(pixels, tf.float32), axis=-1) / 255.0
+        return tf.stack([tf.zeros_like(gray), 10 * (gray - 0.6)], axis=-1)
+
+
+def test_pixels_are_decided_about_where_another_class_is_more_probable_too(tmp_path: Path) -> None:
+    """From a gray of 0.55 on the truth is bright; the model finds the half that is above 0.6."""
+    pixels, mask = np.full((16, 16), 50, np.uint8), np.zeros((16, 16), np.uint8)
+    pixels[:, 8:12], pixels[:, 12:], mask[:, 8:] = 140, 230, 1
+    node = Node(tmp_path, [tile(pixels, "all", mask__encoded=png(mask)) for _ in range(3)])
+    contract = Contract(
+        task="segmentation",
+        image=ImageSpec(height_px=16, width_px=16),
+        classes=("dark", "bright"),
+    )
+    model = tmp_path / "model" / "Format-Serving"
+    save_with_signatures(Brightness(), contract, model)
+    evaluation, _, _ = node.run(
+        model.parent,
+        decisions=[{"class": "bright", "recall": 1.0}, {"class": "dark", "recall": 0.5}],
+    )
+    assert evaluation.overall is not None
+    assert evaluation.overall.candidate["recall/bright"] == 0.5
+    bright, dark = evaluation.decisions
+    probability = 1 / (1 + np.exp(-10 * (140 / 255 - 0.6)))
+    assert bright.threshold == pytest.approx(probability, abs=1 / 255)
+    assert bright.threshold <= probability
+    assert (bright.precision, bright.recall, bright.decided) == (1, 1, 3 * 128)
+    assert dark.precision == 1, "the surest half is far darker than 0.55"

@@ -5,8 +5,9 @@ import pytest
 
 from components.label_audit.issues import LabelIssue, by_suspicion, read_issues, write_issues
 from components.label_audit.objects import Objects, suspect_objects
-from components.label_audit.pixels import pixel_tally, suspect_areas
+from components.label_audit.pixels import suspect_areas
 from components.raster.errors import DataError
+from components.raster.pixel_tally import pixel_tally
 
 
 def test_an_area_of_another_class_is_found_with_its_share():

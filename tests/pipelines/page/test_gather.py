@@ -12,6 +12,7 @@ from PIL import Image
 from components.evaluation.predictions import Head, PredictionRow, write_predictions
 from components.node.files import PREDICTIONS_FILE
 from components.raster.pictures.colours import WRONG_RGB
+from components.raster.pixel_tally import pixel_tally
 from pipelines.page.content import Content
 from pipelines.page.evidence import PageEvidence, ShownExample
 from pipelines.page.gather import Sources, gather
@@ -49,11 +50,15 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[PageEvidence, Pa
     ]
     write_split(root / "examples", "test", examples)
     save_task_model(root / "model", "segmentation", CLASSES)
+    judged = {
+        "right": {"truth": "dark; bright", "score": 1.0, "confidence": 0.75},
+        "wrong": {"truth": "dark", "score": 0.5, "confidence": 0.5},
+    }
     rows = [
         PredictionRow(
-            "right", truth="dark; bright", answer="dark; bright", score=1.0, confidence=0.75
-        ),
-        PredictionRow("wrong", truth="dark", answer="dark; bright", score=0.5, confidence=0.5),
+            key, answer="dark; bright", details=pixels_of_mask(truths[key]), **judged[key]
+        )
+        for key in truths
     ]
     (root / "evaluation").mkdir()
     placed = [PredictionRow(**{**vars(row), "longitude": 9.0, "latitude": 48.0}) for row in rows]
@@ -62,6 +67,14 @@ def gathered(tmp_path_factory: pytest.TempPathFactory) -> tuple[PageEvidence, Pa
     page.mkdir()
     folders = (str(root / name) for name in ("examples", "model", "evaluation", "statistics"))
     return gather(Sources("test", *folders), str(page)), page
+
+
+def pixels_of_mask(mask: np.ndarray) -> dict[str, list[int]]:
+    """The details of an answer that is bright on the right, everywhere as sure."""
+    answer = (half_bright() > 128).astype(np.int64)
+    tally = pixel_tally(mask.astype(np.int64), answer, np.full(mask.shape, 0.75), len(CLASSES))
+    levels: dict[str, list[int]] = {"level_cells": [], "level_counts": []}
+    return {"pixel_cells": tally.cells.tolist(), "pixel_counts": tally.counts.tolist(), **levels}
 
 
 def pixels_of(example: ShownExample, index: int) -> np.ndarray:
@@ -92,7 +105,7 @@ def test_a_mask_that_the_model_contradicts_is_a_suspected_label_error(
     assert (example.key, example.suggested) == ("wrong", "bright")
     assert example.detail == "50.0% of the pixels"
     assert [it.caption for it in example.pictures][:2] == ["image", "truth"]
-    assert "Labels in the examples of this page" in group.note
+    assert "the most suspicious of 2 examples" in group.note
 
 
 def test_a_suspected_label_error_is_shown_with_what_it_might_be(tmp_path: Path) -> None:
