@@ -62,10 +62,14 @@ def main() -> None:
 def report(rounds: Rounds, examples: int) -> None:
     """Prints the rates and the ratios."""
     for name in rounds.sides:
-        seconds = rounds.typical(name).wall
-        print(f"{name:>26}: {seconds:6.2f} s  {examples / seconds:10,.0f} examples/s")
+        cost = rounds.typical(name)
+        print(
+            f"{name:>26}: {cost.wall:6.2f} s, {cost.cpu:.2f} s of processor time  "
+            f"{examples / cost.wall:10,.0f} examples/s"
+        )
     for name, goal in GOALS.items():
         print(f"skymill / {name}: {rounds.ratio(name, OURS)} (aim: at least {goal})")
+        print(f"the same in processor time: {rounds.ratio(name, OURS, 'cpu')}")
 
 
 def runner() -> PipelineOptions:

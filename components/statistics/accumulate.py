@@ -12,8 +12,7 @@ import tensorflow_data_validation as tfdv
 from tensorflow_data_validation.statistics import stats_impl
 from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
 
-from components.statistics.projection import decode
-from components.statistics.records import batches
+from components.statistics.projection import counted_columns
 
 
 class ShardCounter:
@@ -35,8 +34,7 @@ class ShardCounter:
     def count(self, path: str) -> list[Any]:
         """Counts one shard: an accumulator for each generator, compacted for transfer."""
         counts = self._nothing()
-        for records in batches(path):
-            columns = decode(records, self._exclude)
+        for columns in counted_columns(path, self._exclude):
             counts = [
                 generator.add_input(count, columns)
                 for generator, count in zip(self._generators, counts, strict=True)

@@ -1,84 +1,76 @@
-"""Conversion of serialized examples to Arrow, without the image bytes."""
+"""Columns of the counted features of serialized examples, without the images."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 import pyarrow as pa
-import tensorflow as tf
-from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 
 from components.raster.errors import DataError
 from components.raster.example import UNCOUNTED
+from components.statistics.records import chunks
 
 PAYLOAD_SUFFIX = "/encoded"
 
-#: Few enough that the records of small images and their parsed copy stay in the processor's cache.
-_PARSED_AT_ONCE = 200
-
-_TYPE_OF_KIND = {
-    "bytes_list": schema_pb2.BYTES,
-    "int64_list": schema_pb2.INT,
-    "float_list": schema_pb2.FLOAT,
-}
+_BATCH_RECORDS = 10_000
+_BATCH_BYTES = 32 * 1024**2  # of columns
 
 
-def is_counted(name: str, exclude: Iterable[str] = ()) -> bool:
+def is_counted(name: str, exclude: Container[str] = ()) -> bool:
     """Checks that statistics include a feature: not a payload, not a key, not excluded."""
     return not (name in UNCOUNTED or name.endswith(PAYLOAD_SUFFIX) or name in exclude)
 
 
-def decode(records: Sequence[bytes], exclude: Iterable[str] = ()) -> pa.RecordBatch:
-    """Decodes serialized tf.Examples to a column for every counted feature, sorted by name.
+def counted_columns(path: str, exclude: Container[str] = ()) -> Iterator[pa.RecordBatch]:
+    """Yields a file's counted features in batches, with a column for each, sorted by name.
 
-    This batch's own schema selects the columns, so excluded bytes never become Arrow and a feature
-    of a single example is still counted. Raises DataError when a record is not a tf.Example, or a
-    feature has two types.
+    Records are decoded a few at a time, and the columns of images are dropped at once. A batch has
+    a column for each feature of any of its records, of the type that the records have.
+
+    Raises:
+        DataError: a record is not a tf.Example, or a feature has two types.
     """
+    decoder = ExamplesToRecordBatchDecoder()  # infers a type for each feature
+    parts: list[pa.RecordBatch] = []
+    for records in chunks(path):
+        try:
+            decoded = decoder.DecodeBatch(records)
+        except Exception as error:
+            raise _not_examples(len(records), error) from error
+        parts.append(decoded.select([it for it in decoded.schema.names if is_counted(it, exclude)]))
+        if _is_full(parts):
+            yield _joined(parts)
+            parts = []
+    if parts:
+        yield _joined(parts)
+
+
+def _is_full(parts: Sequence[pa.RecordBatch]) -> bool:
+    rows = sum(part.num_rows for part in parts)
+    return rows >= _BATCH_RECORDS or sum(part.nbytes for part in parts) >= _BATCH_BYTES
+
+
+def _joined(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Joins rows; those of a part that lacks a column, or has no value in it, have no value."""
+    rows = sum(part.num_rows for part in parts)
     try:
-        schema = _schema(records, tuple(exclude))
-        if not schema.feature:
-            return _no_columns(len(records))
-        return ExamplesToRecordBatchDecoder(schema.SerializeToString()).DecodeBatch(records)
-    except Exception as error:
-        raise DataError(
-            f"a batch of {len(records)} records is not tf.Examples with one type a feature: "
-            f"{error}; ingest the data again"
-        ) from error
-
-
-def _schema(records: Sequence[bytes], exclude: tuple[str, ...]) -> schema_pb2.Schema:
-    kinds = _kinds(records)
-    schema = schema_pb2.Schema()
-    for name in sorted(name for name in kinds if is_counted(name, exclude)):
-        kind = kinds[name] or _first_kind(records, name)
-        if kind:
-            schema.feature.add(name=name, type=_TYPE_OF_KIND[kind])
-    return schema
-
-
-def _kinds(records: Sequence[bytes]) -> dict[str, str | None]:
-    """Returns every feature in any of the records, with the kind in the last records that have it.
-
-    Concatenated messages parse as one whose maps are merged (protobuf encoding: "Last One Wins"),
-    so one parse names the features of many records.
-    """
-    kinds: dict[str, str | None] = {}
-    for start in range(0, len(records), _PARSED_AT_ONCE):
-        some = b"".join(records[start : start + _PARSED_AT_ONCE])
-        merged = tf.train.Example.FromString(some).features.feature
-        kinds |= {name: merged[name].WhichOneof("kind") for name in list(merged)}
-    return kinds
-
-
-def _first_kind(records: Sequence[bytes], name: str) -> str | None:
-    for record in records:
-        features = tf.train.Example.FromString(record).features.feature
-        kind: str | None = features[name].WhichOneof("kind") if name in features else None
-        if kind:
-            return kind
-    return None
+        tables = [pa.Table.from_batches([part]) for part in parts]
+        table = pa.concat_tables(tables, promote_options="default")
+    except pa.ArrowException as error:
+        raise _not_examples(rows, error) from error
+    names = sorted(it.name for it in table.schema if not pa.types.is_null(it.type))
+    if not names:
+        return _no_columns(rows)
+    (batch,) = table.select(names).combine_chunks().to_batches()
+    return batch
 
 
 def _no_columns(rows: int) -> pa.RecordBatch:
     """Returns a batch without columns that keeps its number of rows."""
     return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, type=pa.struct([])))
+
+
+def _not_examples(rows: int, error: Exception) -> DataError:
+    return DataError(
+        f"a batch of {rows} records is not tf.Examples with one type a feature: {error}; "
+        "ingest the data again"
+    )

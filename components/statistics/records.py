@@ -1,4 +1,4 @@
-"""TFRecord files: their sizes, and their records in bounded batches."""
+"""TFRecord files: their sizes, and their records in small chunks."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from components.node.records import records
 
-MAX_RECORDS = 10_000
-MAX_BYTES = 32 * 1024**2
+#: Few enough that records and what is decoded from them stay in the processor's cache.
+_CHUNK_RECORDS = 500
+_CHUNK_BYTES = 2 * 1024**2
 
 
 def size_bytes(paths: Sequence[str]) -> int:
@@ -15,15 +16,15 @@ def size_bytes(paths: Sequence[str]) -> int:
     return sum(int(tf.io.gfile.stat(path).length) for path in paths)
 
 
-def batches(path: str) -> Iterator[list[bytes]]:
-    """Yields lists of a file's records, of about MAX_BYTES or MAX_RECORDS, whichever is less."""
-    batch: list[bytes] = []
+def chunks(path: str) -> Iterator[list[bytes]]:
+    """Yields a file's records in lists of about 2 MiB or 500 records, whichever is less."""
+    chunk: list[bytes] = []
     volume = 0
     for record in records(path):
-        batch.append(record)
+        chunk.append(record)
         volume += len(record)
-        if len(batch) >= MAX_RECORDS or volume >= MAX_BYTES:
-            yield batch
-            batch, volume = [], 0
-    if batch:
-        yield batch
+        if len(chunk) >= _CHUNK_RECORDS or volume >= _CHUNK_BYTES:
+            yield chunk
+            chunk, volume = [], 0
+    if chunk:
+        yield chunk

@@ -157,6 +157,19 @@ def test_records_that_are_no_examples_are_named(tmp_path: Path, write_examples: 
         in_memory(mixed)
 
 
+def test_two_types_of_a_feature_are_found_far_apart(tmp_path: Path, write_examples: Any) -> None:
+    apart = write_examples(tmp_path, [{"label": 1}] * 1200 + [{"label": 1.5}], 1)
+    with pytest.raises(DataError, match=r"one type a feature.*label"):
+        in_memory(apart)
+
+
+def test_examples_without_a_counted_feature_are_counted(
+    tmp_path: Path, write_examples: Any
+) -> None:
+    (dataset,) = in_memory(write_examples(tmp_path, [{"image/encoded": IMAGE}] * 1200, 1)).datasets
+    assert (dataset.num_examples, len(dataset.features)) == (1200, 0)
+
+
 def test_shards_are_listed_in_order_without_hidden_files(
     tmp_path: Path, write_examples: Any
 ) -> None:
