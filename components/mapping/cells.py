@@ -115,7 +115,7 @@ class CellMap:
         for key, title, spec, pixels in self._rasters():
             path = self._write(spec, pixels, folder)
             if key == "classes":
-                counts = counts_of([pixels], self._count)
+                counts = counts_of(pixels, self._count).tolist()
                 table = ClassTable(self._contract.classes, class_colours(self._count), counts)
                 outputs += [Output(key, path, COG, title, table.stac_fields()), table.write(path)]
             else:

@@ -2,7 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,15 +89,11 @@ class ClassTable:
         return {"classification:classes": classes}
 
 
-def counts_of(parts: Iterable[npt.NDArray[np.generic]], classes: int) -> list[int]:
-    """Counts the pixels of each class in parts of a raster; others are nodata."""
-    total = np.zeros(classes, np.int64)
-    for pixels in parts:
-        if classes <= _FEW:  # five times as fast as counting all at once
-            total += [np.count_nonzero(pixels == index) for index in range(classes)]
-        else:
-            total += np.bincount(pixels.ravel(), minlength=classes)[:classes]
-    return [int(it) for it in total]
+def counts_of(pixels: npt.NDArray[np.generic], classes: int) -> npt.NDArray[np.int64]:
+    """Counts the pixels of each class; others are nodata."""
+    if classes <= _FEW:  # five times as fast as counting all at once
+        return np.array([np.count_nonzero(pixels == index) for index in range(classes)], np.int64)
+    return np.bincount(pixels.ravel(), minlength=classes)[:classes]
 
 
 def _text(name: str) -> str:

@@ -187,7 +187,8 @@ class Scratch:
                 driver="COG",
                 COMPRESS=compression.upper(),
                 LEVEL=_LEVEL,
-                PREDICTOR="YES",
+                # Classes have long runs, which differences of neighbours only cost time.
+                PREDICTOR="NO" if self.spec.overviews == "nearest" else "YES",
                 BLOCKSIZE=_BLOCK_PX,
                 BIGTIFF="IF_SAFER",
                 NUM_THREADS="ALL_CPUS",

@@ -72,6 +72,8 @@ class ClassMap:
         self._config, self._with_probabilities = config, config.probabilities
         self._masks = config.masks_unknown
         self._carry: State | None = None
+        #: Pixels of each class that are written.
+        self._counts = np.zeros(len(classes), np.int64)
 
     def create(self) -> None:
         """Begins a map with nothing known."""
@@ -123,6 +125,7 @@ class ClassMap:
         self._mosaic.finish()
         window = Window(top, columns.left, rows, columns.right - columns.left)
         self.class_raster.write(window, self._settled.classes[:rows])
+        self._counts += counts_of(self._settled.classes[:rows], len(self._classes))
         self.confidence.write(window, self._settled.confidence[:rows])
         if self._with_probabilities:
             self.probabilities.write(window, self._settled.probabilities[:, :rows])
@@ -136,12 +139,14 @@ class ClassMap:
         for scratch in self._scratches:
             scratch.sync()
         state: State = {**self._mosaic.state(), **self._settled.state(self._unfinished)}
+        state["counts"] = self._counts
         np.savez(folder / _CARRY, allow_pickle=False, **state)
 
     def load(self, folder: Path) -> None:
         """Restores what was unfinished."""
         with np.load(folder / _CARRY) as found:
             self._carry = dict(found)
+        self._counts = self._carry.pop("counts")
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
@@ -149,10 +154,10 @@ class ClassMap:
         for scratch in scratches:
             scratch.flush()
         with side_by_side() as pool:
-            counting = pool.submit(self._counts)
             cogs = pool.map(lambda it: it.to_cog(folder, compression), scratches)
         paths = {it.spec.name: path for it, path in zip(scratches, cogs, strict=True)}
-        table = ClassTable(self._classes, class_colours(len(self._classes)), counting.result())
+        counts = self._counts.tolist()
+        table = ClassTable(self._classes, class_colours(len(self._classes)), counts)
         classes = paths[self.class_raster.spec.name]
         found = [
             Output("classes", classes, COG, "Classes", table.stac_fields()),
@@ -193,9 +198,6 @@ class ClassMap:
     def legend(self) -> list[Entry]:
         """Names and colours."""
         return [*legend_of(self._classes), *([MASKED_ENTRY] if self._masks else [])]
-
-    def _counts(self) -> list[int]:
-        return counts_of((pixels for _, pixels in self.class_raster.rows()), len(self._classes))
 
     @property
     def _scratches(self) -> list[Scratch]:

@@ -7,6 +7,7 @@ from components.mapping.config import MapConfig
 from components.mapping.mosaic import Floats, State
 from components.mapping.unknown import PERCENTILE_NODATA, masked_where, stored_percentiles
 from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
@@ -137,11 +138,10 @@ def most_probable(
 
 def as_bytes(probabilities: Floats, unknown: Mask | None) -> npt.NDArray[np.uint8]:
     """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
-    most = np.float32(1 / PROBABILITY_STEP)
-    steps = probabilities * most
-    steps += np.float32(0.5)
-    np.minimum(steps, most, out=steps)
-    return _masked(steps.astype(np.uint8), unknown, PROBABILITY_NODATA)
+    cv, most = opencv(), round(1 / PROBABILITY_STEP)
+    steps = cv.convertScaleAbs(probabilities, None, most, 0)
+    cv.threshold(steps, most, most, cv.THRESH_TRUNC, steps)
+    return _masked(steps, unknown, PROBABILITY_NODATA)
 
 
 def _masked(
