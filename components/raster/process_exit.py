@@ -10,6 +10,8 @@ from typing import NoReturn
 
 #: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
 EXIT_STOPPED = 128 + signal.SIGTERM
+#: The same of SIGKILL, which a process cannot handle.
+EXIT_KILLED = 128 + signal.SIGKILL
 #: Exit code of a training's worker after a failure that a restart would repeat.
 EXIT_LASTING = 4
 

@@ -133,7 +133,7 @@ def control_plane(tools: Path, folder: Path) -> Iterator[Cluster]:
     server += ["--endpoint-reconciler-type=none", "--service-cluster-ip-range=10.96.0.0/16"]
     server += ["--authorization-mode=RBAC", "--anonymous-auth=false", "--allow-privileged=true"]
     kubeconfig = folder / "kubeconfig"
-    kubeconfig.write_text(_kubeconfig(url, str(_public_part(certificate)), _ADMIN, token))
+    kubeconfig.write_text(_kubeconfig(url, str(public_part(certificate)), _ADMIN, token))
     logs = folder / "etcd.log", folder / "kube-apiserver.log"
     with running(etcd, logs[0]) as below, running(server, logs[1]) as above:
         until(lambda: _is_ready(url, certificate, token), 180, above, logs[1])
@@ -172,7 +172,7 @@ def _kubeconfig(url: str, certificate: str, user: str, token: str) -> str:
     return json.dumps(tree)
 
 
-def _public_part(certificate: Path) -> Path:
+def public_part(certificate: Path) -> Path:
     """The certificate of a file that holds its key too."""
     text = certificate.read_text()
     path = certificate.with_suffix(".crt")

@@ -1,7 +1,8 @@
 """A node of a cluster whose containers are processes, each with a file system of its own.
 
 An image is a name and nothing more: its programs are found on the path that all containers share.
-What a pod says of users, resources and probes is not looked at.
+What a pod says of users, resources and probes is not looked at. A pod with a subdomain has an
+address of its own, if there is a network of pods; all others share that of the node.
 """
 
 import os
@@ -21,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from kubernetes import client
 
 from tests.backend.cluster import Cluster
+from tests.backend.network import PodNetwork, Sandbox
 from tests.backend.pod_files import PodFiles, expanded
 from tests.loopback import QuietHandler, http_server, make_certificate, tls_of
 
@@ -43,6 +45,7 @@ class Kubelet:
         seen: further folders that containers see.
         hosts: names that containers resolve to loopback.
         variables: of every container.
+        network: of pods with a subdomain.
         namespace: of the pods.
     """
 
@@ -52,6 +55,7 @@ class Kubelet:
     seen: Sequence[Path]
     hosts: Sequence[str]
     variables: Mapping[str, str]
+    network: PodNetwork | None = None
     namespace: str = "kubeflow"
     _pods: dict[str, threading.Thread] = field(default_factory=dict)
     _running: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
@@ -75,6 +79,14 @@ class Kubelet:
             words = ["nsenter", f"--target={inner}", "--mount", "--pid", "--root", "--", *command]
             subprocess.run(words, check=False)
 
+    def kill(self, pod: str, container: str) -> None:
+        """Kills a container, as the kernel does that is out of memory."""
+        _signal(self._containers[pod, container], signal.SIGKILL)
+
+    def has_ended(self, pod: str, container: str) -> bool:
+        """Whether a container writes no more to its log."""
+        return self._containers[pod, container].poll() is not None
+
     def serve(self) -> None:
         """Runs pods until `stop`, and ends those that run then."""
         for name in ("logs", "pods", "claims"):
@@ -84,7 +96,9 @@ class Kubelet:
         folders = [str(one) for one in (*self.programs, *self.seen)]
         (self.folder / "folders").write_text("".join(f"{one}\n" for one in _outer(folders)))
         while not self._stopped.wait(_POLL_S):
-            for pod in self._listed():
+            if self.network:
+                self.network.name(self._listed("discovery.k8s.io/v1", "endpointslices"))
+            for pod in self._listed("v1", "pods"):
                 uid = pod["metadata"]["uid"]
                 if uid not in self._pods and not pod.get("status", {}).get("containerStatuses"):
                     self._pods[uid] = threading.Thread(target=self._run, args=(pod,))
@@ -99,9 +113,9 @@ class Kubelet:
     def stop(self) -> None:
         self._stopped.set()
 
-    def _listed(self) -> list[Json]:
+    def _listed(self, group: str, resource: str) -> list[Json]:
         api = self.cluster.admin(self.namespace)
-        found = api.find(api.path("v1", "pods")) or {}
+        found = api.find(api.path(group, resource)) or {}
         return list(found.get("items", []))
 
     def _run(self, pod: Json) -> None:
@@ -115,16 +129,20 @@ class Kubelet:
             self.namespace, binding, _preload_content=False
         )
         states = _States(pod)
+        sandbox = self.network.attach() if self.network and pod["spec"].get("subdomain") else None
         try:
             files.lay_out()
+            if sandbox:
+                own = sandbox.address
+                self._report(name, {**states.all(), "podIP": own, "podIPs": [{"ip": own}]})
             for container in pod["spec"].get("initContainers", []):
-                process = self._start(files, container)
+                process = self._start(files, container, sandbox)
                 self._report(name, states.begun(container))
                 if code := self._wait(process):
                     self._report(name, states.ended(container, code), "Failed")
                     return
                 self._report(name, states.ended(container, 0))
-            begun = [(one, self._start(files, one)) for one in pod["spec"]["containers"]]
+            begun = [(one, self._start(files, one, sandbox)) for one in pod["spec"]["containers"]]
             for container, _ in begun:
                 states.begun(container)
             self._report(name, states.all(), "Running")
@@ -134,6 +152,8 @@ class Kubelet:
                 _signal(process, signal.SIGKILL)
             self._report(name, states.all(), "Failed", f"{type(error).__name__}: {error}")
         finally:
+            if sandbox:
+                sandbox.close()
             self._gone(pod)
             files.remove()
 
@@ -153,13 +173,16 @@ class Kubelet:
                         self._report(name, states.all(), "Running")
         self._report(name, states.all(), "Failed" if any(codes) else "Succeeded")
 
-    def _start(self, files: PodFiles, container: Json) -> subprocess.Popen[bytes]:
+    def _start(
+        self, files: PodFiles, container: Json, sandbox: Sandbox | None
+    ) -> subprocess.Popen[bytes]:
         pod = files.pod["metadata"]
         root = files.folder / f"root-{container['name']}"
         root.mkdir(parents=True)
         hostname = files.folder / "hostname"
         hostname.write_text(pod["name"])
-        mounts = [(self.folder / "hosts", "/etc/hosts"), (hostname, "/etc/hostname")]
+        hosts = self.network.hosts if self.network and sandbox else self.folder / "hosts"
+        mounts = [(hosts, "/etc/hosts"), (hostname, "/etc/hostname")]
         mounts += files.mounts(container)
         targets = files.folder / f"targets-{container['name']}"
         targets.write_text("".join(f"{source}\t{target}\n" for source, target in mounts))
@@ -176,6 +199,7 @@ class Kubelet:
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--"]
         command += ["sh", str(_SCRIPT), str(root), str(self.folder / "folders"), str(targets), "--"]
         command += [expanded(word, variables) for word in words]
+        command = sandbox.command(*command) if sandbox else command
         log = self.log(pod["name"], container["name"])
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:
@@ -284,9 +308,10 @@ def node(
     seen: Sequence[Path] = (),
     hosts: Sequence[str] = (),
     variables: Mapping[str, str] = MappingProxyType({}),
+    network: PodNetwork | None = None,
 ) -> Iterator[Kubelet]:
     """A node on loopback that runs the pods of a cluster's namespace `kubeflow`."""
-    kubelet = Kubelet(cluster, folder, programs, seen, hosts, variables)
+    kubelet = Kubelet(cluster, folder, programs, seen, hosts, variables, network)
     with http_server(_requests(kubelet), tls_of(make_certificate(folder / "kubelet.pem"))) as url:
         _register(cluster, int(urlsplit(url).port or 0))
         thread = threading.Thread(target=kubelet.serve)
@@ -312,20 +337,27 @@ def _register(cluster: Cluster, port: int) -> None:
 
 def _requests(kubelet: Kubelet) -> type[QuietHandler]:
     class Handler(QuietHandler):
-        """Answers the API server's requests: for logs, without following them, and for commands.
+        """Answers the API server's requests for logs and for commands.
 
         A command is run and then refused, since its streams would need a protocol that nothing
         here speaks. Argo's controller, which signals containers so, does not look at the answer.
         """
 
         def do_GET(self) -> None:
-            _, kind, _, pod, container = urlsplit(self.path).path.split("/")
+            url = urlsplit(self.path)
+            _, kind, _, pod, container = url.path.split("/")
             assert kind == "containerLogs"
-            data = kubelet.log(pod, container).read_bytes()
+            follow = parse_qs(url.query).get("follow") == ["true"]
             self.send_response(200)
-            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Connection", "close")
             self.end_headers()
-            self.wfile.write(data)
+            with kubelet.log(pod, container).open("rb") as log:
+                while True:
+                    last = not follow or kubelet.has_ended(pod, container)
+                    self.wfile.write(log.read())
+                    if last:
+                        return
+                    time.sleep(0.1)
 
         def do_POST(self) -> None:
             url = urlsplit(self.path)

@@ -311,6 +311,16 @@ def test_without_an_exception_the_last_line_is_the_reason() -> None:
     assert last_reason("one\n", "killed") == last_reason("", "killed") == "killed"
 
 
+@pytest.mark.parametrize(
+    "reason", ["WorkersRefused: worker 1 has failed", "OutOfMemory: of 64 rows", "DiskFull: /mnt"]
+)
+def test_the_line_of_any_error_is_the_reason_whatever_the_launcher_says_after_it(
+    reason: str,
+) -> None:
+    after = "F0101 main.go:49] failed to execute component: exit status 1"
+    assert last_reason(f"Epoch 1: done\n{reason}\n{after}\n") == reason
+
+
 def test_following_outlasts_a_server_that_is_away_for_a_while(
     server: KubeflowServer, api: Api
 ) -> None:

@@ -120,6 +120,20 @@ def test_the_first_that_fails_is_named_with_its_reason(
     assert PATH not in cluster.objects
 
 
+def test_the_last_words_of_a_worker_that_was_killed_are_no_reason(
+    there: tuple[Cluster, KubernetesApi, Controller],
+) -> None:
+    program = INDEX + (
+        "import os, signal, time\n"
+        "if index == 1: print('no GPU here', flush=True); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "time.sleep(60)\n"
+    )
+    _, api, _ = there
+    message = r"worker 1 has failed in attempt 2 \(exit code 137\): it was killed \(SIGKILL\)"
+    with pytest.raises(WorkersFailed, match=message):
+        run(api, program)
+
+
 def test_a_step_that_is_told_to_stop_takes_its_workers_along(
     there: tuple[Cluster, KubernetesApi, Controller],
 ) -> None:

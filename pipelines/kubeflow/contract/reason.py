@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 
-#: An exception's own line, as Python and our entry point print it.
-_REASON = re.compile(r"^(?:\w+\.)*[A-Z]\w*(?:Error|Exception|Failed|Exit|Interrupt)\b.*")
+#: An exception's own line, as Python and our entry point print it: a usual name, or one of words.
+_REASON = re.compile(
+    r"^(?:\w+\.)*(?:[A-Z]\w*(?:Error|Exception|Failed|Exit|Interrupt)\b|[A-Z][a-z]+[A-Z]\w*: ).*"
+)
 #: The line with which Kubeflow's driver or launcher ends, as glog writes it.
 _FATAL = re.compile(r"^F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (.*)")
 #: What the driver says before its reason: a function with all its arguments.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from components.raster.errors import SkymillError
-from components.raster.process_exit import EXIT_LASTING
+from components.raster.process_exit import EXIT_KILLED, EXIT_LASTING, EXIT_STOPPED
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
 from pipelines.kubeflow.cluster.jobset import (
     API,
@@ -31,6 +31,7 @@ _CONFLICT = 409
 _KEPT_LINES = 200
 #: A worker's words when another one was lost first (`trainer.training.failures`).
 _SECONDARY = "Another worker is gone"
+_WAS_KILLED = "it was killed (SIGKILL), as when its node has no memory left"
 
 
 class WorkersFailed(SkymillError):
@@ -176,19 +177,32 @@ class WorkerSet:
         """Returns the first failure of the last attempt, with the reason in its log."""
         attempt = max((one.attempt for one in self._failures.values()), default=0)
         failed = {
-            pod: (one, last_reason("\n".join(self._logs[pod].lines)) if pod in self._logs else "")
+            pod: (one, self._reason(pod, one))
             for pod, one in self._failures.items()
             if one.attempt == attempt
         }
         if not failed:
             return WorkersFailed(f"the workers have failed: {message}")
-        first, reason = min(
-            failed.values(), key=lambda it: (_SECONDARY in it[1], it[0].finished, it[0].index)
-        )
+        first, reason = min(failed.values(), key=_order)
         detail = f"exit code {first.code}" + (f", {first.cause}" if first.cause else "")
         attempts = f" in attempt {attempt + 1}" if attempt else ""
         kind = WorkersRefused if first.code == EXIT_LASTING else WorkersFailed
         return kind(f"worker {first.index} has failed{attempts} ({detail}): {reason or message}")
+
+    def _reason(self, pod: str, failure: "_Failure") -> str:
+        """Returns the reason in a worker's log; one that was killed could not give any."""
+        lines = self._logs[pod].lines if pod in self._logs else ()
+        return last_reason("\n".join(lines), _WAS_KILLED if failure.code == EXIT_KILLED else "")
+
+
+def _order(failed: tuple["_Failure", str]) -> tuple[bool, str, str]:
+    """Sorts failures by time; last are those of workers that only followed another one.
+
+    Kubernetes tells times in seconds, and stops the other workers within one.
+    """
+    failure, reason = failed
+    followed = failure.code == EXIT_STOPPED or _SECONDARY in reason
+    return followed, failure.finished, failure.index
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,305 @@
+"""Training on several pods, by JobSet's controller and Kubernetes' own.
+
+The step is a pod that runs Skymill's step code with the account of `k8s/workers`. Its workers are
+pods with addresses of their own, which find each other by the names of JobSet's service.
+"""
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kubernetes import client
+
+from components.raster.image import ImageSpec
+from pipelines.config.kubeflow import StepConfig, Workers
+from pipelines.kubeflow.cluster.jobset import API, ATTEMPT_LABEL, INDEX_LABEL, RESOURCE, SET_LABEL
+from pipelines.kubeflow.contract.workers import WORKERS_KEY, WorkerPods
+from tests.backend.cluster import Cluster
+from tests.backend.controllers import PROGRAMS, jobset_controllers
+from tests.backend.kubelet import Kubelet, node, unable
+from tests.backend.network import pod_network
+from tests.backend.processes import absent, until
+from tests.k8s.conftest import Manifests
+from tests.trainer.conftest import SIDE_PX, write_examples
+from trainer.training.config import TrainConfig
+from trainer.training.job import IMAGE_KEY, TRAIN_KEY
+
+pytestmark = pytest.mark.backend
+
+Json = dict[str, Any]
+
+EPOCHS = 8
+CLAIM = "training"
+VOLUME = Path("/mnt/skymill")
+WAIT_S = 300
+SAVED = "Its state is saved"
+
+
+@pytest.fixture(scope="module")
+def kubelet(
+    cluster: Cluster,
+    tools: Path,
+    repository: Path,
+    render: Callable[[str], Manifests],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Kubelet]:
+    """A node with a network of pods, and the controllers of JobSets."""
+    if reason := unable(cluster) or absent(tools, *PROGRAMS):
+        pytest.skip(reason)
+    for name in ("pipeline", "workers"):
+        cluster.apply(*render(name).accounts())
+    folder = tmp_path_factory.mktemp("workers")
+    seen = [repository, Path(sys.prefix), Path(sys.prefix).resolve(), Path(sys.base_prefix)]
+    variables = {"PYTHONPATH": str(repository), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    with (
+        jobset_controllers(cluster, tools, folder),
+        pod_network(folder / "names") as network,
+        node(cluster, folder, [Path(sys.prefix) / "bin"], seen, (), variables, network) as found,
+    ):
+        yield found
+
+
+@dataclass(frozen=True)
+class Step:
+    """The pod of a step.
+
+    Attributes:
+        kubelet: runs it.
+        name: of the pod.
+        folder: its examples, model and logs.
+        exchange: the folder that it shares with its workers.
+    """
+
+    kubelet: Kubelet
+    name: str
+    folder: Path
+    exchange: Path
+
+    def said(self) -> str:
+        path = self.kubelet.log(self.name, "main")
+        return path.read_text() if path.exists() else ""
+
+    def status(self) -> Json:
+        """Of its container, once that has ended."""
+        pod = self._find("v1", "pods", self.name) or {}
+        [found] = pod.get("status", {}).get("containerStatuses", [{}])
+        ended: Json = found.get("state", {}).get("terminated", {})
+        return ended
+
+    def ended(self) -> int:
+        """The exit code at its end."""
+        return int(until(self.status, WAIT_S)["exitCode"])
+
+    def delete(self) -> None:
+        core = client.CoreV1Api(self.kubelet.cluster.client())
+        core.delete_namespaced_pod(self.name, "kubeflow")
+
+    def jobsets(self) -> list[Json]:
+        return self._listed(API, RESOURCE)
+
+    def worker(self, index: int, attempt: int = 0) -> str:
+        """The name of a worker's pod, once it runs."""
+
+        def look() -> str:
+            for pod in self._listed("v1", "pods", labelSelector=SET_LABEL):
+                labels, phase = pod["metadata"]["labels"], pod.get("status", {}).get("phase")
+                wanted = (str(index), str(attempt), "Running")
+                if (labels[INDEX_LABEL], labels[ATTEMPT_LABEL], phase) == wanted:
+                    return str(pod["metadata"]["name"])
+            return ""
+
+        return str(until(look, WAIT_S))
+
+    def epochs(self) -> int:
+        """How many the workers have finished."""
+        found = list(self.exchange.glob("*/logs/progress.jsonl"))
+        return len(found[0].read_text().splitlines()) if found else 0
+
+    def left(self) -> list[str]:
+        """What there still is of the workers."""
+        kinds = [(API, RESOURCE), ("batch/v1", "jobs"), ("v1", "services"), ("v1", "pods")]
+        return [
+            f"{resource}/{one['metadata']['name']}"
+            for group, resource in kinds
+            for one in self._listed(group, resource)
+            if one["metadata"]["name"].startswith("skymill-")
+        ]
+
+    def gone(self) -> None:
+        """Waits until nothing is left of the workers."""
+        until(lambda: not self.left(), 60)
+
+    def _find(self, group: str, resource: str, name: str = "", **query: str) -> Json | None:
+        api = self.kubelet.cluster.admin()
+        return api.find(api.path(group, resource, name), **query)
+
+    def _listed(self, group: str, resource: str, **query: str) -> list[Json]:
+        return list((self._find(group, resource, **query) or {}).get("items", []))
+
+
+@pytest.fixture
+def begun(kubelet: Kubelet) -> Iterator[Callable[..., Step]]:
+    """Starts a step; what a test leaves of it is deleted."""
+    steps: list[Step] = []
+
+    def begin(spoil: Callable[[Path], None] = lambda _: None, **workers: object) -> Step:
+        name = f"step-{time.monotonic_ns()}"
+        folder = kubelet.claims / CLAIM / name
+        write_examples(folder / "examples")
+        spoil(folder / "examples")
+        (folder / "step.json").write_text(json.dumps(_custom_config(VOLUME / name, **workers)))
+        api = kubelet.cluster.admin()
+        api.create(api.path("v1", "pods"), _pod(name))
+        steps.append(Step(kubelet, name, folder, folder / "exchange"))
+        return steps[-1]
+
+    yield begin
+    for step in steps:
+        if step.kubelet.cluster.admin().find(f"/api/v1/namespaces/kubeflow/pods/{step.name}"):
+            step.delete()
+        step.gone()
+
+
+def _custom_config(folder: Path, **workers: object) -> dict[str, str]:
+    """What the compiled Trainer step is given."""
+    train = {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": EPOCHS, "batch_size": 8}
+    pods = WorkerPods(
+        workers=Workers.model_validate({"count": 2, "exchange": f"{folder}/exchange", **workers}),
+        step=StepConfig.model_validate(
+            {"image": "any", "volumes": [{"claim": CLAIM, "path": str(VOLUME)}]}
+        ),
+    )
+    return {
+        TRAIN_KEY: TrainConfig.model_validate({**train, "early_stopping": None}).model_dump_json(),
+        IMAGE_KEY: ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX).model_dump_json(),
+        WORKERS_KEY: pods.model_dump_json(),
+    }
+
+
+def _pod(name: str) -> Json:
+    """The step, with the variables of Kubeflow's driver."""
+    fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid"}
+    container = {
+        "name": "main",
+        "image": "any",
+        "command": ["python", "-m", "tests.backend.worker_step", str(VOLUME / name)],
+        "env": [
+            {"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}}
+            for key, path in fields.items()
+        ],
+        "volumeMounts": [{"name": "claim", "mountPath": str(VOLUME)}],
+    }
+    volume = {"name": "claim", "persistentVolumeClaim": {"claimName": CLAIM}}
+    spec = {"serviceAccountName": "skymill-steps", "restartPolicy": "Never"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"pipeline/runid": f"run-{name}"}},
+        "spec": {**spec, "containers": [container], "volumes": [volume]},
+    }
+
+
+def history(step: Step) -> Json:
+    found: Json = json.loads((step.folder / "run" / "logs" / "history.json").read_text())
+    return found
+
+
+def test_two_workers_train_a_model(begun: Callable[..., Step]) -> None:
+    step = begun()
+    [found] = until(step.jobsets, WAIT_S)
+    [owner] = found["metadata"]["ownerReferences"]
+    assert (owner["kind"], owner["name"]) == ("Pod", step.name)
+    assert step.ended() == 0, step.said()
+    step.gone()
+    assert (step.folder / "model" / "saved_model.pb").is_file()
+    assert not list(step.exchange.iterdir())
+    told = history(step)
+    assert (told["replicas"], len(told["epochs"]), told["resumed_after_epochs"]) == (2, EPOCHS, 0)
+    said = step.said()
+    assert "workers: 2 running" in said
+    assert "[worker 0] " in said
+    assert "[worker 1] " in said
+
+
+def killed(step: Step, pod: str) -> None:
+    step.kubelet.kill(pod, "worker")
+
+
+def evicted(step: Step, pod: str) -> None:
+    """As from a node that is drained."""
+    core = client.CoreV1Api(step.kubelet.cluster.client())
+    core.create_namespaced_pod_eviction(pod, "kubeflow", {"metadata": {"name": pod}})
+
+
+@pytest.mark.parametrize("lost", [killed, evicted])
+def test_a_worker_that_is_lost_costs_no_finished_epoch(
+    begun: Callable[..., Step], lost: Callable[[Step, str], None]
+) -> None:
+    """JobSet begins both anew, and they go on from the checkpoint."""
+    step = begun(restarts=1)
+    worker = step.worker(1)
+    until(step.epochs, WAIT_S)
+    lost(step, worker)
+    assert step.ended() == 0, step.said()
+    step.gone()
+    told = history(step)
+    assert 0 < told["resumed_after_epochs"] < EPOCHS
+    assert len(told["epochs"]) == EPOCHS
+    assert (step.folder / "model" / "saved_model.pb").is_file()
+
+
+def test_a_step_fails_with_the_reason_of_a_worker_that_was_lost_too_often(
+    begun: Callable[..., Step],
+) -> None:
+    step = begun(restarts=0)
+    lost = step.worker(1)
+    until(step.epochs, WAIT_S)
+    step.kubelet.kill(lost, "worker")
+    assert step.ended() == 1
+    step.gone()
+    assert "WorkersFailed: worker 1 has failed (exit code 137): it was killed" in step.said()
+    assert step.epochs(), "the next attempt of the step goes on from there"
+
+
+def test_data_at_fault_end_the_workers_at_once_and_are_named(begun: Callable[..., Step]) -> None:
+    def spoil(examples: Path) -> None:
+        for path in examples.glob("Split-train/*"):
+            path.write_bytes(b"no record")
+
+    step = begun(spoil, restarts=3)
+    assert step.ended() == 1
+    step.gone()
+    assert re.search(r"WorkersRefused: worker . has failed \(exit code 4\): DataError", step.said())
+
+
+def test_a_step_that_is_stopped_takes_its_workers_along(begun: Callable[..., Step]) -> None:
+    step = begun()
+    workers = [step.worker(index) for index in range(2)]
+    until(step.epochs, WAIT_S)
+    step.delete()
+    step.gone()
+    for name in workers:
+        assert SAVED in step.kubelet.log(name, "worker").read_text()
+    assert "The step was stopped (SIGTERM)." in step.said()
+
+
+def test_the_workers_of_a_step_that_was_lost_are_deleted_with_its_pod(
+    begun: Callable[..., Step],
+) -> None:
+    """The step had no time to delete its JobSet: the garbage collector does that."""
+    step = begun()
+    workers = [step.worker(index) for index in range(2)]
+    until(step.epochs, WAIT_S)
+    step.kubelet.kill(step.name, "main")
+    assert step.ended() == 137
+    assert step.jobsets()
+    step.delete()
+    step.gone()
+    for name in workers:
+        assert SAVED in step.kubelet.log(name, "worker").read_text()
