@@ -6,6 +6,7 @@ service that selects it.
 """
 
 import itertools
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -88,6 +89,12 @@ class PodNetwork:
                 file.write(lines)
                 file.truncate()
             self._lines = lines
+
+
+def no_network() -> str:
+    """Says why there can be no network of pods; empty if there can."""
+    missing = [name for name in ("ip", "nsenter", "unshare") if not shutil.which(name)]
+    return f"needs {', '.join(missing)}, for a network of pods" if missing else ""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from pipelines.kubeflow.contract.workers import WORKERS_KEY, WorkerPods
 from tests.backend.cluster import Cluster
 from tests.backend.controllers import PROGRAMS, jobset_controllers
 from tests.backend.kubelet import Kubelet, node, unable
-from tests.backend.network import pod_network
+from tests.backend.network import no_network, pod_network
 from tests.backend.processes import absent, until
 from tests.k8s.conftest import Manifests
 from tests.trainer.conftest import SIDE_PX, write_examples
@@ -37,7 +37,7 @@ Json = dict[str, Any]
 EPOCHS = 8
 CLAIM = "training"
 VOLUME = Path("/mnt/skymill")
-WAIT_S = 300
+WAIT_S = 900
 SAVED = "Its state is saved"
 
 
@@ -50,7 +50,7 @@ def kubelet(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Kubelet]:
     """A node with a network of pods, and the controllers of JobSets."""
-    if reason := unable(cluster) or absent(tools, *PROGRAMS):
+    if reason := unable(cluster) or no_network() or absent(tools, *PROGRAMS):
         pytest.skip(reason)
     for name in ("pipeline", "workers"):
         cluster.apply(*render(name).accounts())
@@ -97,8 +97,17 @@ class Step:
         return int(until(self.status, WAIT_S)["exitCode"])
 
     def delete(self) -> None:
+        """Deletes its pod, if there still is one."""
         core = client.CoreV1Api(self.kubelet.cluster.client())
-        core.delete_namespaced_pod(self.name, "kubeflow")
+        try:
+            core.delete_namespaced_pod(self.name, "kubeflow")
+        except client.ApiException as error:
+            if error.status != 404:
+                raise
+
+    def again(self) -> "Step":
+        """Starts its next attempt, in another pod."""
+        return _attempt(self.kubelet, self.folder, 1)
 
     def jobsets(self) -> list[Json]:
         return self._listed(API, RESOURCE)
@@ -149,21 +158,26 @@ def begun(kubelet: Kubelet) -> Iterator[Callable[..., Step]]:
     steps: list[Step] = []
 
     def begin(spoil: Callable[[Path], None] = lambda _: None, **workers: object) -> Step:
-        name = f"step-{time.monotonic_ns()}"
-        folder = kubelet.claims / CLAIM / name
+        folder = kubelet.claims / CLAIM / f"run-{time.monotonic_ns()}"
         write_examples(folder / "examples")
         spoil(folder / "examples")
-        (folder / "step.json").write_text(json.dumps(_custom_config(VOLUME / name, **workers)))
-        api = kubelet.cluster.admin()
-        api.create(api.path("v1", "pods"), _pod(name))
-        steps.append(Step(kubelet, name, folder, folder / "exchange"))
+        given = _custom_config(VOLUME / folder.name, **workers)
+        (folder / "step.json").write_text(json.dumps(given))
+        steps.append(_attempt(kubelet, folder, 0))
         return steps[-1]
 
     yield begin
     for step in steps:
-        if step.kubelet.cluster.admin().find(f"/api/v1/namespaces/kubeflow/pods/{step.name}"):
-            step.delete()
+        step.delete()
         step.gone()
+
+
+def _attempt(kubelet: Kubelet, folder: Path, number: int) -> Step:
+    """Starts the pod of an attempt of a step."""
+    name = f"{folder.name}-{number}"
+    api = kubelet.cluster.admin()
+    api.create(api.path("v1", "pods"), _pod(name, folder.name))
+    return Step(kubelet, name, folder, folder / "exchange")
 
 
 def _custom_config(folder: Path, **workers: object) -> dict[str, str]:
@@ -182,13 +196,13 @@ def _custom_config(folder: Path, **workers: object) -> dict[str, str]:
     }
 
 
-def _pod(name: str) -> Json:
-    """The step, with the variables of Kubeflow's driver."""
+def _pod(name: str, run: str) -> Json:
+    """The step of a run, with the variables of Kubeflow's driver."""
     fields = {"KFP_POD_NAME": "metadata.name", "KFP_POD_UID": "metadata.uid"}
     container = {
         "name": "main",
         "image": "any",
-        "command": ["python", "-m", "tests.backend.worker_step", str(VOLUME / name)],
+        "command": ["python", "-m", "tests.backend.worker_step", str(VOLUME / run)],
         "env": [
             {"name": key, "valueFrom": {"fieldRef": {"fieldPath": path}}}
             for key, path in fields.items()
@@ -200,7 +214,7 @@ def _pod(name: str) -> Json:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "labels": {"pipeline/runid": f"run-{name}"}},
+        "metadata": {"name": name, "labels": {"pipeline/runid": run}},
         "spec": {**spec, "containers": [container], "volumes": [volume]},
     }
 
