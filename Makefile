@@ -9,11 +9,17 @@ PYTEST_ARGS ?=
 JOBS ?= 2
 SHARED = -n $(JOBS) --dist loadfile --no-loadscope-reorder
 SECONDS ?=
-# For `make backend`: a context of kubectl's, whose cluster takes the place of what is built.
+# For `make backend`: a context of kubectl's, whose cluster takes the place of what is built. IMAGE is
+# that of steps on its Kubeflow Pipelines, CLAIM the folder here that its claim `data` shows, ENDPOINT
+# and METADATA are addresses; without them kubectl forwards its services.
 # An empty one here keeps out a variable of the environment. KUBEFLOW is a folder of the programs of
 # Kubeflow Pipelines. Without it they are built, from another repository and at another commit if
 # KUBEFLOW_GIT and KUBEFLOW_COMMIT name them.
 CONTEXT =
+IMAGE =
+CLAIM =
+ENDPOINT =
+METADATA =
 KUBEFLOW =
 KUBEFLOW_GIT =
 KUBEFLOW_COMMIT =
@@ -75,6 +81,8 @@ backend: $(READY) ## build servers of Kubernetes, Argo and Kubeflow and run agai
 	@sh tests/backend/build.sh "$(CONTEXT)"
 	@$(if $(CONTEXT)$(KUBEFLOW),:,sh tests/backend/kubeflow.sh "$(KUBEFLOW_GIT)" "$(KUBEFLOW_COMMIT)")
 	@SKYMILL_BACKEND_CONTEXT="$(CONTEXT)" SKYMILL_BACKEND_KUBEFLOW="$(abspath $(KUBEFLOW))" \
+		SKYMILL_BACKEND_IMAGE="$(IMAGE)" SKYMILL_BACKEND_CLAIM="$(abspath $(CLAIM))" \
+		SKYMILL_BACKEND_ENDPOINT="$(ENDPOINT)" SKYMILL_BACKEND_METADATA="$(METADATA)" \
 		sh tests/backend/alone.sh \
 		$(BIN)/python -m pytest -m backend --durations=0 tests/backend $(PYTEST_ARGS)
 

@@ -62,9 +62,10 @@ class Cluster:
         configuration.retries = False
         return client.ApiClient(configuration)
 
-    def token(self, name: str, namespace: str = "kubeflow") -> str:
-        """A token of a service account, valid for an hour."""
-        request = {"spec": {"expirationSeconds": 3600, "audiences": None}}
+    def token(self, name: str, namespace: str = "kubeflow", audience: str = "") -> str:
+        """A token of a service account, valid for an hour; for the server if for no other."""
+        audiences = [audience] if audience else None
+        request = {"spec": {"expirationSeconds": 3600, "audiences": audiences}}
         path = self.admin(namespace).path("v1", "serviceaccounts", f"{name}/token")
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", **request}
         return str(self.admin(namespace).create(path, body)["status"]["token"])
@@ -113,6 +114,13 @@ def cluster_of_context(context: str) -> Cluster:
     """The cluster of a context of kubectl's configuration."""
     path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     return Cluster(Path(path), context, own=False)
+
+
+def prepare(cluster: Cluster, tools: Path) -> None:
+    """Makes the namespaces `kubeflow` and `skymill`, and the resource types of Argo and JobSet."""
+    for name in ("kubeflow", "skymill"):
+        cluster.namespace(name)
+    cluster.apply_files(sorted((tools / "crds").glob("*.yaml")))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.cluster import Cluster, cluster_of_context, control_plane
+from tests.backend.cluster import Cluster, cluster_of_context, control_plane, prepare
 from tests.backend.processes import absent
 from tests.k8s.conftest import render  # noqa: F401
 
@@ -34,17 +34,11 @@ def cluster(tools: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     """
     if context := os.environ.get(CONTEXT_VARIABLE):
         there = cluster_of_context(context)
-        _prepare(there, tools)
+        prepare(there, tools)
         yield there
         return
     if reason := absent(tools, "etcd", "kube-apiserver"):
         pytest.skip(reason)
     with control_plane(tools, tmp_path_factory.mktemp("cluster")) as there:
-        _prepare(there, tools)
+        prepare(there, tools)
         yield there
-
-
-def _prepare(cluster: Cluster, tools: Path) -> None:
-    for name in ("kubeflow", "skymill"):
-        cluster.namespace(name)
-    cluster.apply_files(sorted((tools / "crds").glob("*.yaml")))

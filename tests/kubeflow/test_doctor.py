@@ -135,6 +135,14 @@ def test_the_root_is_the_configurations_or_that_of_the_launcher(
     assert finding == DoctorFinding("pipeline root", OK, "minio://other/r: minio-service is ready")
 
 
+def test_a_namespace_that_the_server_ignores_is_told(
+    api: Api, cluster: tuple[Cluster, KubernetesApi]
+) -> None:
+    """One with a single user takes it without a word."""
+    found = one(look(api, cluster[1], namespace="team"), "namespace")
+    assert (found.state, found.remedy.partition(",")[0]) == (WARNING, "Leave out --namespace")
+
+
 @pytest.mark.parametrize("addresses", [[{"ip": "10.0.0.5"}], []], ids=["ready", "not ready"])
 def test_the_store_of_newer_releases_is_found_in_the_namespace_of_the_installation(
     api: Api, cluster: tuple[Cluster, KubernetesApi], addresses: list

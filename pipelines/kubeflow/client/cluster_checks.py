@@ -37,7 +37,10 @@ def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[DoctorFinding]:
         yield DoctorFinding("rights", FAILED, detail, "Bind the Role of docs/submit.md")
     else:
         yield DoctorFinding(
-            "rights", OK, f"all that submit, runs and schedule need in {cluster.namespace}"
+            "rights",
+            OK,
+            f"all that submit, runs and schedule need in {cluster.namespace}, for your account of "
+            "Kubernetes",
         )
 
 

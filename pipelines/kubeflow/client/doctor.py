@@ -8,7 +8,7 @@ from typing import Any
 from components.raster.errors import SkymillError
 from pipelines.kubeflow.client import cluster_checks as checks
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
-from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, DoctorFinding
+from pipelines.kubeflow.client.finding import FAILED, OK, UNKNOWN, WARNING, DoctorFinding
 from pipelines.kubeflow.client.images import image_status
 from pipelines.kubeflow.client.server import KubeflowServer
 from pipelines.kubeflow.cluster.api import KubernetesApi, KubernetesError
@@ -99,9 +99,17 @@ def _server(server: KubeflowServer) -> Iterator[DoctorFinding]:
         return
     try:
         server.newest_runs(1)
-        yield DoctorFinding("namespace", OK, namespace or "the server's own")
+        yield _namespace(namespace, multi_user)
     except KubeflowError as error:
         yield DoctorFinding("namespace", FAILED, str(error), "docs/submit.md lists the permissions")
+
+
+def _namespace(name: str, multi_user: bool) -> DoctorFinding:
+    if not name or multi_user:
+        return DoctorFinding("namespace", OK, name or "the server's own")
+    detail = f"a single-user installation takes no notice of {name}: its runs are in its own"
+    remedy = f"Leave out --namespace, unless Kubeflow Pipelines itself is installed in {name}"
+    return DoctorFinding("namespace", WARNING, detail, remedy)
 
 
 def _version(server: KubeflowServer, release: str, multi_user: bool) -> DoctorFinding:

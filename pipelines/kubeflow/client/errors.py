@@ -15,6 +15,9 @@ _TRANSIENT_STATUS = {408, 429, 502, 503, 504}
 #: A frame of Go's stack, a function and its place, which internal errors have after their causes.
 _FRAME = re.compile(r"\n\S+\n\t\S+:\d+")
 
+#: The server's words for a run that it does not know.
+_RUN = re.compile(r"\bRun \S+ not found")
+
 #: Words that show that an internal error is caused by the request: a retry would fail again.
 _LASTING = ("invalidinput", "invalid input", "failed to compile job", "failed to parse")
 
@@ -121,7 +124,8 @@ def response_error(what: str, endpoint: str, status: int, body: Any) -> Kubeflow
             f"{text}. The account lacks a permission: docs/submit.md lists those that are needed"
         )
     if status == 404 and not _is_lost(said):
-        return NotFound(text)
+        runs = ". `skymill runs list --kubeflow` lists the runs" if _RUN.search(said) else ""
+        return NotFound(text + runs)
     if status == 409:
         return Conflict(text)
     if _is_lost(said):

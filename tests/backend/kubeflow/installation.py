@@ -7,21 +7,25 @@ a release with ML Metadata the gRPC service of `metadata_store`.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
+
+import pytest
 
 from tests.backend.argo import DEFAULT, with_default, workflow_controller
 from tests.backend.cluster import Cluster
 from tests.backend.kubeflow.database import database
 from tests.backend.kubeflow.metadata_store import metadata_service
-from tests.backend.kubelet import Kubelet, node
+from tests.backend.kubelet import node
 from tests.backend.processes import until
+from tests.kubeflow.land_cover import IMAGE
 from tests.loopback import http_server
 from tests.stores.s3 import Bucket, S3Handler
 
@@ -58,6 +62,7 @@ _HOSTS = (
     f"{STORE}.kubeflow",
 )
 _API, _METADATA, _BUCKET = 8888, 8080, 9000
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -68,15 +73,22 @@ class Kubeflow:
         endpoint: of its API.
         metadata: `HOST:PORT` of its metadata store; empty if the release has none.
         cluster: where it is.
-        kubelet: runs the pods of its steps.
-        bucket: the objects of its artifact store.
+        claim: the folder of this machine that pods see as the claim `data`; None if they see none.
+        image: of the steps of packages.
     """
 
     endpoint: str
     metadata: str
     cluster: Cluster
-    kubelet: Kubelet
-    bucket: Bucket
+    claim: Path | None
+    image: str
+
+    @property
+    def data(self) -> Path:
+        """The folder of the claim `data`; a test that needs it is skipped without one."""
+        if self.claim is None:
+            pytest.skip("needs CLAIM, the folder that the claim `data` of the cluster shows")
+        return self.claim
 
 
 @contextmanager
@@ -112,21 +124,44 @@ def kubeflow(
         cluster.apply(*_installation(port))
         cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
         stack.enter_context(workflow_controller(cluster, tools, folder, SETTINGS))
-        cluster.apply(_pod("ml-pipeline", ["apiserver", "--config=/config", "-logtostderr=true"]))
+        cluster.apply(
+            server_pod("ml-pipeline", ["apiserver", "--config=/config", "-logtostderr=true"])
+        )
         endpoint = f"http://127.0.0.1:{_API}"
         log = kubelet.log("ml-pipeline", "main")
-        until(lambda: _answers(f"{endpoint}/apis/v2beta1/healthz"), 300, log=log)
+        until(lambda: is_up(endpoint), 300, log=log)
         # Releases without ML Metadata have artifacts in their own API.
-        native = _answers(f"{endpoint}/apis/v2beta1/artifacts")
+        native = has_artifacts(endpoint)
         flags = ["--logtostderr=true", "--namespace=kubeflow"]
         cluster.apply(
-            _pod("persistenceagent", ["persistence_agent", *flags]),
-            _pod("scheduledworkflow", ["controller", *flags, "--metricsPort=9090"]),
+            server_pod("persistenceagent", ["persistence_agent", *flags]),
+            server_pod("scheduledworkflow", ["controller", *flags, "--metricsPort=9090"]),
         )
         metadata = "" if native else f"127.0.0.1:{_METADATA}"
         if metadata:
             stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
-        yield Kubeflow(endpoint, metadata, cluster, kubelet, bucket)
+        bind(cluster, "data")
+        expose(cluster, STORE)
+        yield Kubeflow(endpoint, metadata, cluster, kubelet.claims / "data", IMAGE)
+
+
+def bind(cluster: Cluster, name: str) -> None:
+    """A claim as the controller of volumes leaves it."""
+    metadata = {"name": name, "namespace": "kubeflow"}
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    kind = {"apiVersion": "v1", "kind": "PersistentVolumeClaim"}
+    cluster.apply({**kind, "metadata": metadata, "spec": spec})
+    words = ("--namespace=kubeflow", "pvc", name, "--subresource=status", "--type=merge", "--patch")
+    done = cluster.kubectl("patch", *words, '{"status": {"phase": "Bound"}}')
+    assert done.returncode == 0, done.stderr
+
+
+def expose(cluster: Cluster, name: str) -> None:
+    """The addresses of a service as the controller of endpoints writes them."""
+    metadata = {"name": name, "namespace": "kubeflow"}
+    subsets = [{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 9000}]}]
+    kind = {"apiVersion": "v1", "kind": "Endpoints"}
+    cluster.apply({**kind, "metadata": metadata, "subsets": subsets})
 
 
 def _installation(database_port: int) -> list[Json]:
@@ -198,7 +233,7 @@ def _installation(database_port: int) -> list[Json]:
     ]
 
 
-def _pod(name: str, command: list[str]) -> Json:
+def server_pod(name: str, command: list[str], variables: Mapping[str, str] = _NONE) -> Json:
     """A server of Kubeflow's, with its settings and the tokens that it looks for."""
     audience = "pipelines.kubeflow.org"
     tokens = [
@@ -212,6 +247,7 @@ def _pod(name: str, command: list[str]) -> Json:
         "env": [
             {"name": "POD_NAMESPACE", "value": "kubeflow"},
             {"name": "CLUSTER_DOMAIN", "value": "cluster.local"},
+            *({"name": name, "value": value} for name, value in variables.items()),
         ],
         "volumeMounts": [
             {"name": "config", "mountPath": "/config"},
@@ -238,6 +274,16 @@ def _joined(data: bytes) -> bytes:
         found += data[:size]
         data = data[size + 2 :]
     return bytes(found)
+
+
+def is_up(endpoint: str) -> bool:
+    """Whether an API server answers."""
+    return _answers(f"{endpoint}/apis/v2beta1/healthz")
+
+
+def has_artifacts(endpoint: str) -> bool:
+    """Whether an API server has artifacts of its own, as releases without ML Metadata do."""
+    return _answers(f"{endpoint}/apis/v2beta1/artifacts")
 
 
 def _answers(url: str) -> bool:

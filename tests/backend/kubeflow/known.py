@@ -28,7 +28,7 @@ class Attempt:
         pod: its name.
         phase, message: Argo's.
         began: when, in ISO 8601.
-        log: what the step printed.
+        log: what the step printed; empty if its pod is gone.
     """
 
     pod: str
@@ -120,7 +120,6 @@ def _is_executor(node: Json) -> bool:
 
 def _attempt(installation: Kubeflow, name: str, node: Json) -> Attempt:
     pod = f"{name}-{node['templateName']}-{node['id'].rpartition('-')[2]}"
-    log = installation.kubelet.log(pod, "main")
-    text = log.read_text(errors="replace") if log.exists() else ""
+    log = installation.cluster.kubectl("logs", "--namespace=kubeflow", "--container=main", pod)
     phase, message, began = (node.get(key) or "" for key in ("phase", "message", "startedAt"))
-    return Attempt(pod, phase, message, began, text)
+    return Attempt(pod, phase, message, began, log.stdout)

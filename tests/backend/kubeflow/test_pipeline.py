@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.backend.kubeflow.calls import VOLUME, WAIT_S, followed, skymill
+from tests.backend.kubeflow.calls import VOLUME, WAIT_S, followed, land_cover, skymill
 from tests.backend.kubeflow.installation import Kubeflow
 from tests.backend.kubeflow.known import cached, computed
-from tests.kubeflow.land_cover import IMAGES, make_images, package
+from tests.kubeflow.land_cover import IMAGES, make_images
 
 pytestmark = pytest.mark.backend
 
@@ -21,12 +21,12 @@ _OF_DATA_AND_CONFIGURATION = {
 
 
 def versions(installation: Kubeflow) -> list[str]:
-    folder = installation.kubelet.claims / "data" / "models" / "land_cover"
+    folder = installation.data / "models" / "land_cover"
     return sorted(path.name for path in folder.iterdir() if path.name.isdigit())
 
 
 def test_the_whole_pipeline_pushes_a_version(installation: Kubeflow, tmp_path: Path) -> None:
-    code, told = followed(installation, tmp_path / "package.yaml", package(VOLUME))
+    code, told = followed(installation, tmp_path / "package.yaml", land_cover(installation))
     assert (code, told["state"]) == (0, "SUCCEEDED"), told
     assert set(told["steps"].values()) == {"SUCCEEDED"}
     assert len(told["steps"]) == 17
@@ -38,7 +38,7 @@ def test_the_same_data_and_configuration_take_the_training_from_the_cache(
     installation: Kubeflow, tmp_path: Path
 ) -> None:
     """Argo and ML Metadata agree on which steps those are; the same model is not pushed again."""
-    code, told = followed(installation, tmp_path / "package.yaml", package(VOLUME))
+    code, told = followed(installation, tmp_path / "package.yaml", land_cover(installation))
     assert (code, told["state"]) == (0, "SUCCEEDED"), told
     assert set(told["steps"].values()) == {"SUCCEEDED"}
     found = cached(installation, told["run_id"])
@@ -53,12 +53,12 @@ def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
     installation: Kubeflow, tmp_path: Path
 ) -> None:
     """Half of the photographs of a class are broken, so the gate on rejects blocks both runs."""
-    broken = installation.kubelet.claims / "data" / "broken"
+    broken = installation.data / "broken"
     make_images(broken)
     for number in range(IMAGES // 2):
         (broken / "roof" / f"{number}.png").write_bytes(b"no image")
     path = tmp_path / "package.yaml"
-    path.write_text(package(VOLUME))
+    path.write_text(land_cover(installation))
     location = f"data_location={VOLUME}/broken"
     words = ("-p", str(path), "--set", location, "--follow", "--timeout", str(WAIT_S), "--json")
     for expected in (set(), {"ingest"}):
@@ -80,7 +80,9 @@ def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
 def test_the_gate_on_metrics_blocks_a_run(installation: Kubeflow, tmp_path: Path) -> None:
     """A threshold that no model reaches; the page of the run is made before the gate stops it."""
     thresholds = [{"metric": "accuracy", "at_least": 1.01}]
-    text = package(VOLUME, evaluation={"allow": ["missing_baseline"], "thresholds": thresholds})
+    text = land_cover(
+        installation, evaluation={"allow": ["missing_baseline"], "thresholds": thresholds}
+    )
     before = versions(installation)
     code, told = followed(installation, tmp_path / "package.yaml", text)
     assert (code, told["state"], told["blocked"]) == (3, "FAILED", True), told

@@ -13,7 +13,7 @@ from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.errors import KubeflowError
 from pipelines.kubeflow.client.follow import follow
 from pipelines.kubeflow.client.server import KubeflowServer
-from tests.backend.kubeflow.calls import WAIT_S
+from tests.backend.kubeflow.calls import WAIT_S, two_steps
 from tests.backend.kubeflow.installation import Kubeflow
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
@@ -114,7 +114,7 @@ CALLS: dict[str, Call] = {
 def real(installation: Kubeflow) -> KubeflowServer:
     """The server itself, with a run that has ended."""
     server = KubeflowServer(Connection(installation.endpoint))
-    run_id = server.submit(submission(), run_name="ended")
+    run_id = server.submit(two_steps(installation), run_name="ended")
     follow(server, run_id, timeout_s=WAIT_S)
     return server
 

@@ -14,13 +14,15 @@ from tests.backend.kubeflow.calls import (
     WAIT_S,
     follow,
     followed,
+    land_cover,
+    programmed,
     skymill,
+    two_steps,
     without_default,
 )
 from tests.backend.kubeflow.installation import Kubeflow
 from tests.backend.kubeflow.known import attempts, ended, workflow
 from tests.backend.processes import until
-from tests.kubeflow.land_cover import package
 from tests.kubeflow.tiny import submission, tiny_spec
 
 pytestmark = pytest.mark.backend
@@ -45,23 +47,15 @@ assert name == "first" or os.path.exists(f"{folder}/repaired"), "not repaired"
 """
 
 
-def programmed(spec: Json, program: str, *steps: str) -> Json:
-    """The specification with another program in these steps."""
-    for step in steps:
-        container = spec["deploymentSpec"]["executors"][f"exec-{step}"]["container"]
-        container["command"] = ["python", "-c", program]
-    return spec
-
-
 def test_a_run_of_two_steps(installation: Kubeflow) -> None:
-    state = connect(installation.endpoint).submit(submission()).follow(timeout_s=WAIT_S)
+    state = connect(installation.endpoint).submit(two_steps(installation)).follow(timeout_s=WAIT_S)
     assert state.state == "SUCCEEDED"
     assert state.steps == {"first": "SUCCEEDED", "second": "SUCCEEDED"}
 
 
 def test_a_step_fails_twice_and_then_succeeds(installation: Kubeflow) -> None:
     """Kubeflow tells a step which attempt it is."""
-    spec = programmed(tiny_spec("only"), _FAILS_TWICE, "only")
+    spec = programmed(installation, _FAILS_TWICE, "only")
     policy = {"maxRetryCount": 2, "backoffDuration": "1s", "backoffMaxDuration": "600s"}
     spec["root"]["dag"]["tasks"]["only"]["retryPolicy"] = policy
     session = connect(installation.endpoint)
@@ -76,7 +70,7 @@ def test_a_step_fails_twice_and_then_succeeds(installation: Kubeflow) -> None:
 
 def test_each_step_has_its_own_log(installation: Kubeflow) -> None:
     """Two steps that fail at a time have a reason each, and one that succeeds has a log."""
-    spec = programmed(tiny_spec("sound", "one", "other"), _SAYS, "sound", "one", "other")
+    spec = programmed(installation, _SAYS, "sound", "one", "other")
     run_id = connect(installation.endpoint).submit(submission(spec)).run_id
     code, told = follow(installation, run_id)
     assert code == 1, told
@@ -89,9 +83,24 @@ def test_each_step_has_its_own_log(installation: Kubeflow) -> None:
         assert log.strip() in attempt.log, "Argo's executor has lines of its own around it"
 
 
+def test_a_step_that_its_driver_cannot_prepare_has_failed(installation: Kubeflow) -> None:
+    """Its input refers to a parameter that the pipeline has not; the server says it was skipped."""
+    spec = tiny_spec(image=installation.image)
+    wrong = {"constant": "{{$.inputs.parameters['nothing']}}"}
+    spec["root"]["dag"]["tasks"]["first"]["inputs"]["parameters"]["count"] = {"runtimeValue": wrong}
+    run_id = connect(installation.endpoint).submit(submission(spec)).run_id
+    code, told = follow(installation, run_id)
+    assert (code, told["steps"]) == (1, {"first": "FAILED", "second": "SKIPPED"}), told
+    [failed] = told["failed"]
+    assert failed["step"] == "first"
+    assert failed["reason"].startswith("Kubeflow's driver: failed to resolve inputs: "), failed
+    assert attempts(installation, run_id, "first") == []
+    assert failed["reason"][-30:] in skymill(installation, "runs", "logs", run_id).output
+
+
 def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     """Its step ends long before it would, those after it do not begin, and it is stopped once."""
-    spec = programmed(tiny_spec(), _SLEEPS, "first")
+    spec = programmed(installation, _SLEEPS)
     run_id = connect(installation.endpoint).submit(submission(spec)).run_id
     until(lambda: "asleep" in "".join(_logs(installation, run_id, "first")), WAIT_S)
     done = skymill(installation, "runs", "stop", run_id)
@@ -113,9 +122,9 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
 
 
 def test_a_run_that_failed_is_retried_from_the_failed_step(installation: Kubeflow) -> None:
-    folder = installation.kubelet.claims / "data" / "retried"
+    folder = installation.data / "retried"
     folder.mkdir(parents=True)
-    spec = programmed(tiny_spec(), _NOTES, "first", "second")
+    spec = programmed(installation, _NOTES)
     mounts = [{"mountPath": str(VOLUME), "constant": "data"}]
     executors = {f"exec-{name}": {"pvcMount": mounts} for name in ("first", "second")}
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
@@ -137,11 +146,11 @@ def test_bad_data_are_read_once_and_again_after_a_retry_by_hand(
     installation: Kubeflow, tmp_path: Path
 ) -> None:
     """A folder without images passes Prepare, and Ingest leaves a marker for its own retry."""
-    other = installation.kubelet.claims / "data" / "none" / "field"
+    other = installation.data / "none" / "field"
     other.mkdir(parents=True)
     (other / "note.txt").write_text("no image")
     source = {"kind": "folders", "uri": str(VOLUME / "none")}
-    text = package(VOLUME, ingest={"source": source})
+    text = land_cover(installation, ingest={"source": source})
     with without_default(installation):
         code, told = followed(installation, tmp_path / "package.yaml", text)
         before = attempts(installation, told["run_id"], "ingest")
@@ -164,7 +173,7 @@ def test_a_missing_source_stops_a_run_before_its_steps(
     installation: Kubeflow, tmp_path: Path
 ) -> None:
     source = {"kind": "folders", "uri": str(VOLUME / "nowhere")}
-    text = package(VOLUME, ingest={"source": source})
+    text = land_cover(installation, ingest={"source": source})
     code, told = followed(installation, tmp_path / "package.yaml", text)
     assert code == 1, told
     [failed] = told["failed"]

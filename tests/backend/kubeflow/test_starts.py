@@ -8,19 +8,26 @@ import yaml
 from click.testing import CliRunner
 
 from pipelines.cli.main import cli
-from tests.backend.kubeflow.calls import VOLUME, WAIT_S, follow, run_ids, skymill
+from tests.backend.kubeflow.calls import (
+    VOLUME,
+    WAIT_S,
+    follow,
+    land_cover,
+    run_ids,
+    skymill,
+    two_steps,
+)
 from tests.backend.kubeflow.installation import Kubeflow
 from tests.backend.kubeflow.known import output, workflow
 from tests.backend.processes import until
-from tests.kubeflow.land_cover import IMAGES, make_images, package, tree
-from tests.kubeflow.tiny import submission
+from tests.kubeflow.land_cover import IMAGES, make_images, tree
 
 pytestmark = pytest.mark.backend
 
 
 def test_a_schedule_starts_a_run(installation: Kubeflow, tmp_path: Path) -> None:
     path = tmp_path / "package.yaml"
-    path.write_text(submission().text)
+    path.write_text(two_steps(installation).text)
     known = run_ids(installation)
 
     def begun() -> list[str]:
@@ -47,13 +54,13 @@ def test_the_watch_starts_one_run_for_each_state_of_the_data(
 
     The photographs are broken, so that each run is short: the gate on rejects blocks it.
     """
-    data = installation.kubelet.claims / "data" / "arriving"
+    data = installation.data / "arriving"
     make_images(data)
     for number in range(IMAGES // 2):
         (data / "field" / f"{number}.png").write_bytes(b"no image")
     compiled = tmp_path / "package.yaml"
     source = {"kind": "folders", "uri": str(VOLUME / "arriving")}
-    compiled.write_text(package(VOLUME, ingest={"source": source}))
+    compiled.write_text(land_cover(installation, ingest={"source": source}))
     here = tree(tmp_path, ingest={"source": {**source, "uri": str(data)}})
     here["watch"] = {"target": "kubeflow", "package": str(compiled), "settle_s": 0}
     config = tmp_path / "skymill.yaml"
