@@ -42,14 +42,19 @@ LOGS = {
         "endpoint": f"{STORE}.kubeflow:9000",
         "bucket": BUCKET,
         "region": "us-east-1",
-        "keyFormat": "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/{{pod.name}}",
+        "keyFormat": "private-artifacts/{{workflow.namespace}}/{{workflow.name}}/"
+        "{{workflow.creationTimestamp.Y}}/{{workflow.creationTimestamp.m}}/"
+        "{{workflow.creationTimestamp.d}}/{{pod.name}}",
         "insecure": True,
         "accessKeySecret": {"name": "mlpipeline-minio-artifact", "key": "accesskey"},
         "secretKeySecret": {"name": "mlpipeline-minio-artifact", "key": "secretkey"},
     },
 }
-# Of Argo's controller in an installation of 2.17.0.
-SETTINGS = {"artifactRepository": LOGS, **with_default(DEFAULT)}
+_HOUR = ("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure")
+# Of Argo's controller in an installation of 2.17.0; its executor runs as the node has it.
+SETTINGS = with_default(DEFAULT)
+SETTINGS["workflowDefaults"]["spec"]["ttlStrategy"] = dict.fromkeys(_HOUR, 3600)
+SETTINGS["artifactRepository"] = LOGS
 
 _TOKENS = "/var/run/secrets/kubeflow/tokens"
 _SECRET = "mlpipeline-minio-artifact"
