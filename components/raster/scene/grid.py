@@ -120,6 +120,12 @@ class Grid:
             return bool(crs.is_projected) and crs.linear_units_factor[1] == 1.0
 
     @property
+    def has_ground_metres(self) -> bool:
+        """True if metres of the CRS are, about, metres on the ground; Mercator's are not."""
+        stretches = self.is_metric and crs_of(self.crs or "").to_dict().get("proj") in _STRETCHING
+        return self.is_metric and not stretches
+
+    @property
     def is_geographic(self) -> bool:
         """True if its coordinates are longitude and latitude."""
         return self.crs is not None and bool(crs_of(self.crs).is_geographic)
@@ -135,7 +141,7 @@ class Grid:
         """Metres on the ground from row to row, at the grid's centre; None where undefined."""
         if self.crs is None:
             return None
-        if self.is_metric and crs_of(self.crs).to_dict().get("proj") not in _STRETCHING:
+        if self.has_ground_metres:
             return self.gsd[0]
         rows = np.array([self.height_px / 2 - 0.5, self.height_px / 2 + 0.5])
         lons, lats = self.to_lonlat(rows, np.full(2, self.width_px / 2))

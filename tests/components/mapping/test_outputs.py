@@ -14,6 +14,7 @@ import rasterio.warp
 import shapely
 from affine import Affine
 from PIL import Image
+from pyproj import Geod
 from stac_model.base import TaskEnum
 
 from components.mapping.class_table import ClassTable
@@ -74,6 +75,15 @@ def test_polygons_are_the_ground_of_each_class(tmp_path, ground):
         "xmax": 500_400,
         "ymax": 5_299_950,
     }
+
+
+def test_areas_are_those_of_the_ground_in_web_mercator(tmp_path, ground):
+    # At 60 degrees north a metre of Web Mercator measures half a metre on the ground.
+    place = Affine(20, 0, 1_000_000, 0, -20, 8_399_737.9)
+    found = make(tmp_path, ground, scene={"crs": "EPSG:3857", "transform": place})
+    _, table = read_parquet(found.folder / "polygons.parquet")
+    row = table["class"].index("middle")
+    assert table["area_m2"][row] == pytest.approx(19_400, rel=0.01)
 
 
 @pytest.mark.parametrize("suffix", ["fgb", "gpkg"])
@@ -203,6 +213,10 @@ def test_across_the_date_line(tmp_path):
     shapes = [shapely.geometry.shape(it["geometry"]) for it in tree["features"]]
     assert sum(it.area for it in shapes) == pytest.approx(0.2 * 0.05, rel=1e-3)
     assert max(abs(shapely.get_coordinates(shapes)[:, 0])) <= 180
+    _, table = read_parquet(found.folder / "polygons.parquet")
+    outline = shapely.segmentize(shapely.box(179.9, -16.05, 180.1, -16), 0.01)
+    area_m2, _ = Geod(ellps="WGS84").geometry_area_perimeter(outline)
+    assert table["area_m2"] == pytest.approx([area_m2], rel=1e-4)
 
 
 def test_a_footprint_follows_curved_edges():
