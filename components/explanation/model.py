@@ -43,7 +43,7 @@ class ExplainedModel:
         Raises:
             DataError: there is no model, or it cannot be loaded.
         """
-        pushed = load_pushed(path, version)
+        pushed = load_pushed(path, version, few_calls=True)
         self.contract, self.version = pushed.contract, pushed.version
         self._model = pushed.model
         self.folder = pushed.model.path

@@ -17,6 +17,7 @@ from serving.contract.names import (
     SCORE_OUTPUT,
 )
 from serving.graph.gradients import (
+    AffineLine,
     baseline_of,
     grad_cam,
     heat_of,
@@ -85,7 +86,8 @@ def explain(
         options: steps and baseline.
     """
     values = tf.cast(pixels, tf.float32)
-    entering = model.first(values)
+    line = AffineLine.between(model.first, baseline_of(values, options.baseline), values)
+    entering = line.last
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(entering)
         traced = model.rest(entering)
@@ -94,18 +96,15 @@ def explain(
         score = weighed(traced.outputs, chosen.weights)
     unknown = listed(tf.boolean_mask(target, ~chosen.known))
     require(chosen.known, UNKNOWN_TARGET, tf.strings.join([unknown, _targets(spec)]))
-    baseline = baseline_of(values, options.baseline)
 
     def score_of(entering: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
         return weighed(model.rest(entering).outputs, tf.gather(chosen.weights, rows))
 
-    attributions = integrated_gradients(model.first, score_of, values, baseline, options.steps)
+    attributions = integrated_gradients(line, score_of, options.steps)
     result = {
         EXPLAINED_OUTPUT: chosen.names,
         SCORE_OUTPUT: score,
-        BASELINE_SCORE_OUTPUT: weighed(
-            model(tf.where(tf.math.is_finite(values), baseline, values)).outputs, chosen.weights
-        ),
+        BASELINE_SCORE_OUTPUT: weighed(model.rest(line.first).outputs, chosen.weights),
         ATTRIBUTION_SUM_OUTPUT: tf.reduce_sum(attributions, axis=(1, 2, 3)),
         GRADIENTS_OUTPUT: heat_png(heat_of(attributions)),
     }

@@ -1,7 +1,8 @@
 """Explanations by gradients: integrated gradients and Grad-CAM of a scalar score for each image."""
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Literal, Self
 
 import tensorflow as tf
 
@@ -31,35 +32,65 @@ def baseline_of(pixels: tf.Tensor, kind: Literal["mean", "zero"]) -> tf.Tensor:
     return total / tf.maximum(count, 1.0)
 
 
-def integrated_gradients(
-    first: Callable[[tf.Tensor], tf.Tensor],
-    score: Score,
-    pixels: tf.Tensor,
-    baseline: tf.Tensor,
-    steps: int,
-) -> tf.Tensor:
+@dataclass(frozen=True, eq=False)
+class AffineLine:
+    """The line from baselines to images, before and after the affine part of a model.
+
+    Values that are not finite are the same all along it.
+
+    Attributes:
+        start, end: pixels [N, H, W, C] of the baselines and of the images.
+        first, last: the values [N, ...] to which the affine part maps them.
+        to_pixels: gradient of the last values to that of the images.
+    """
+
+    start: tf.Tensor
+    end: tf.Tensor
+    first: tf.Tensor
+    last: tf.Tensor
+    to_pixels: Callable[[tf.Tensor], tf.Tensor]
+
+    @classmethod
+    def between(
+        cls, affine: Callable[[tf.Tensor], tf.Tensor], baseline: tf.Tensor, pixels: tf.Tensor
+    ) -> Self:
+        """Computes the affine part once for the baselines, and once for the images.
+
+        Args:
+            affine: pixels [N, H, W, C] to values [N, ...].
+            baseline: float32 [N, 1, 1, C].
+            pixels: float32 [N, H, W, C].
+        """
+        start = tf.where(tf.math.is_finite(pixels), baseline, pixels)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(pixels)
+            last = affine(pixels)
+        return cls(
+            start,
+            pixels,
+            affine(start),
+            last,
+            lambda gradient: tape.gradient(last, pixels, output_gradients=gradient),
+        )
+
+
+def integrated_gradients(line: AffineLine, score: Score, steps: int) -> tf.Tensor:
     """Attributes a score's difference from the baseline to the pixels: float32 [N, H, W, C].
 
     The integral (Sundararajan et al. 2017, arXiv 1703.01365) is a sum over midpoints. Up to its
-    error, the attributions of an image add up to score(pixels) - score(baseline). Values that are
-    not finite stay so at every step and get 0.
+    error, the attributions of an image add up to the difference of the scores. Pixels that are not
+    finite get 0; others are not finite where the score's gradient overflows.
 
     Args:
-        first: the affine part of the model: pixels [N, H, W, C] to values [N, ...]. It maps the
-            line of images to a line of values, and the sum of the gradients back to the pixels.
+        line: from the baselines to the images. Its values are a line, too, since the part before
+            them is affine: the sum of the gradients there leads back to the pixels.
         score: values [M, ...], and the row of the image that each stems from, to [M].
-        pixels: float32 [N, H, W, C].
-        baseline: float32 [N, 1, 1, C].
         steps: number of midpoints.
     """
-    start = tf.where(tf.math.is_finite(pixels), baseline, pixels)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(pixels)
-        end = first(pixels)
-    area = pixels.shape[1] * pixels.shape[2]
-    gradient = _mean_gradient(score, first(start), end, steps, area)
-    attributions = (pixels - start) * tape.gradient(end, pixels, output_gradients=gradient)
-    return tf.where(tf.math.is_finite(attributions), attributions, 0.0)
+    area = line.end.shape[1] * line.end.shape[2]
+    gradient = _mean_gradient(score, line.first, line.last, steps, area)
+    attributions = (line.end - line.start) * line.to_pixels(gradient)
+    return tf.where(tf.math.is_finite(line.end), attributions, 0.0)
 
 
 def _mean_gradient(
@@ -72,7 +103,8 @@ def _mean_gradient(
     """
     # Half precision has too few digits for the points of a line, and for a sum over them.
     begin, shape = tf.cast(start, tf.float32), end.shape[1:]
-    change = tf.cast(end, tf.float32) - begin
+    finish = tf.cast(end, tf.float32)
+    change = tf.where(begin == finish, 0.0, finish - begin)  # infinity less itself is no number
     rows = tf.shape(end)[0]
     together = tf.maximum(_PIXELS_TOGETHER // tf.maximum(rows * area, 1), 1)
     shares = tf.reshape(
@@ -135,8 +167,10 @@ def heat_of(attributions: tf.Tensor) -> tf.Tensor:
 def heat_png(heat: tf.Tensor) -> tf.Tensor:
     """Encodes heat >= 0 [N, H, W] as one gray PNG of 16 bits for each image: string [N].
 
-    The value that a hundredth of the pixels reach is white; an image without heat is black.
+    The value that a hundredth of the pixels reach is white; an image without heat is black, and so
+    are places whose heat is not finite.
     """
+    heat = tf.where(tf.math.is_finite(heat), heat, 0.0)
     rows = tf.shape(heat)[0]
     flat = tf.reshape(heat, (rows, heat.shape[1] * heat.shape[2]))
     hottest = tf.math.top_k(flat, max(1, round(_FULL_SHARE * flat.shape[1])))[0]

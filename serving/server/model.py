@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import tensorflow as tf
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
 
 from components.raster.graph_errors import plain_message, refusal_message
 from serving.client.wire_tensors import Array, dtype_name, enum_of
@@ -181,7 +181,11 @@ class _Call:
 
 
 def load_model(
-    version: int, path: Path, threads: Threads = Threads(), prepared: bool = True
+    version: int,
+    path: Path,
+    threads: Threads = Threads(),
+    prepared: bool = True,
+    few_calls: bool = False,
 ) -> LoadedModel:
     """Loads the SavedModel in `path`.
 
@@ -191,17 +195,20 @@ def load_model(
         threads: that TensorFlow may use.
         prepared: whether TensorFlow optimizes the graph of each signature now; otherwise with the
             first call of the signature, which takes a second or more of large networks.
+        few_calls: whether TensorFlow optimizes graphs in one pass instead of two, which would cost
+            more than they save.
 
     Raises:
         ServingError: with a code and a message for the model's status.
     """
-    session = tf.compat.v1.Session(
-        graph=tf.Graph(),
-        config=config_pb2.ConfigProto(
-            intra_op_parallelism_threads=threads.intra_op,
-            inter_op_parallelism_threads=threads.inter_op,
-        ),
+    config = config_pb2.ConfigProto(
+        intra_op_parallelism_threads=threads.intra_op,
+        inter_op_parallelism_threads=threads.inter_op,
     )
+    if few_calls:
+        rewriting = config.graph_options.rewrite_options
+        rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     # With one inter-op thread the caller's thread runs the ops, without a hand-over.
     options = config_pb2.RunOptions(inter_op_thread_pool=-1 if threads.inter_op == 1 else 0)
     try:

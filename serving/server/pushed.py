@@ -29,7 +29,10 @@ class PushedModel:
 
 
 def load_pushed(
-    path: Path, version: int | None = None, threads: Threads | None = None
+    path: Path,
+    version: int | None = None,
+    threads: Threads | None = None,
+    few_calls: bool = False,
 ) -> PushedModel:
     """Loads a model.
 
@@ -37,6 +40,7 @@ def load_pushed(
         path: a folder of versions, or a SavedModel.
         version: which version of a folder; None takes the newest.
         threads: that TensorFlow may use; None lets it decide.
+        few_calls: as for `load_model`.
 
     Raises:
         DataError: there is no such model, or it cannot be loaded.
@@ -45,7 +49,7 @@ def load_pushed(
     contract = read_contract(folder)
     try:
         # Who loads a model here asks one or two of its signatures.
-        model = load_model(number or 0, folder, threads or Threads(), prepared=False)
+        model = load_model(number or 0, folder, threads or Threads(), False, few_calls)
     except ServingError as error:
         raise DataError(f"{folder}: the model cannot be loaded: {error}") from error
     return PushedModel(model, contract, number, model_digest(folder))

@@ -8,7 +8,13 @@ import tensorflow as tf
 from PIL import Image
 
 from serving.graph import gradients
-from serving.graph.gradients import baseline_of, grad_cam, heat_png, integrated_gradients
+from serving.graph.gradients import (
+    AffineLine,
+    baseline_of,
+    grad_cam,
+    heat_png,
+    integrated_gradients,
+)
 
 PIXELS = np.array([[[[1.0], [3.0]], [[np.nan], [5.0]]]], np.float32)
 
@@ -28,23 +34,47 @@ def test_attributions_of_a_square_are_its_integral_and_no_data_gets_none(
         valid = tf.where(tf.math.is_finite(values), values / scale, 0.0)
         return tf.gather(factors, rows) * tf.reduce_sum(valid**2, axis=(1, 2, 3))
 
-    found = integrated_gradients(
-        lambda pixels: pixels * scale, score, tf.constant(images), baseline, steps=4
-    ).numpy()
+    line = AffineLine.between(lambda pixels: pixels * scale, baseline, tf.constant(images))
+    found = integrated_gradients(line, score, steps=4).numpy()
     # The integral of 2x from the mean m to x is x^2 - m^2, and midpoints are exact for it.
     one = np.array([-8.0, 0.0, 0.0, 16.0])
     np.testing.assert_allclose(found.reshape(2, 4), [one, 40 * one], rtol=1e-5)
+
+
+def test_an_infinite_pixel_stays_infinite_along_the_line_and_gets_nothing():
+    """A network without an affine start that leaves out what is not finite itself."""
+    images = tf.constant([[[[1.0], [3.0]], [[np.inf], [-np.inf]]]])
+
+    def score(values, rows):
+        tf.debugging.assert_all_finite(tf.where(tf.math.is_inf(values), 0.0, values), "a NaN")
+        return tf.reduce_sum(tf.where(tf.math.is_finite(values), values, 0.0) ** 2, axis=(1, 2, 3))
+
+    line = AffineLine.between(lambda pixels: pixels, baseline_of(images, "mean"), images)
+    found = integrated_gradients(line, score, steps=4).numpy()
+    np.testing.assert_allclose(found.ravel(), [1 - 4, 9 - 4, 0, 0], rtol=1e-5)
+
+
+def test_a_score_that_an_infinite_pixel_overflows_has_no_sum_and_a_black_picture():
+    images = tf.constant([[[[1.0], [np.inf]]]])
+    line = AffineLine.between(lambda pixels: pixels, baseline_of(images, "mean"), images)
+    found = integrated_gradients(
+        line, lambda values, rows: tf.reduce_sum(values, axis=(1, 2, 3)) ** 2, steps=4
+    )
+    assert not np.isfinite(found.numpy().sum()), "a client sees that nothing is explained"
+    [png] = heat_png(tf.abs(found[..., 0])).numpy()
+    assert not np.asarray(Image.open(io.BytesIO(png))).any()
 
 
 def test_half_precision_keeps_the_sum_of_many_steps(monkeypatch):
     """bfloat16 has 8 digits: 256 + 1 is 256 there, so that half of 512 steps would be lost."""
     monkeypatch.setattr(gradients, "_PIXELS_TOGETHER", 1)
     images = tf.constant([[[[1.0], [3.0]]]])
+    line = AffineLine.between(
+        lambda pixels: tf.cast(pixels, tf.bfloat16), baseline_of(images, "zero"), images
+    )
     found = integrated_gradients(
-        lambda pixels: tf.cast(pixels, tf.bfloat16),
+        line,
         lambda values, rows: tf.reduce_sum(tf.cast(values, tf.float32), axis=(1, 2, 3)),
-        images,
-        baseline_of(images, "zero"),
         steps=512,
     )
     np.testing.assert_allclose(found.numpy().ravel(), [1.0, 3.0])
