@@ -37,13 +37,17 @@ def print_one(connection: "Connection", run_id: str, as_json: bool) -> None:
     """Prints a run with its steps, failures and metrics."""
     server = _server(connection)
     state = server.run_state(run_id)
+    waiting = {} if state.ended else server.waiting(run_id)
     metrics = readable_metrics(server, run_id)
     if as_json:
-        click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))
+        told = {**state.to_dict(), "waiting": waiting, "metrics": metrics}
+        click.echo(json.dumps(told, indent=1))
         return
     for step, now in state.steps.items():
         print_step(step, "CACHED" if step in state.cached else now)
     print_end(state, connection)
+    for step, reason in waiting.items():
+        click.echo(f"  waiting: {step}: {reason}")
     for name, value in (metrics or {}).items():
         click.echo(f"  {name:<24} {value:.4g}")
 

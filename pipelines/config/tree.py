@@ -215,9 +215,10 @@ def _explain(finding: Any) -> str:
         return f"{key}: unknown key.{_nearest(finding['loc'])}"
     if finding["type"] == "missing":
         return f"{key}: is required and missing."
+    said = finding["msg"].removeprefix("Value error, ")  # of a check of ours: its own sentence
     if isinstance(finding["input"], dict):  # several keys that exclude each other
-        return f"{key}: {finding['msg']}."
-    return f"{key}: {finding['input']!r} is not accepted: {finding['msg']}."
+        return f"{key}: {said}."
+    return f"{key}: {finding['input']!r} is not accepted: {said}."
 
 
 def _nearest(loc: tuple[str | int, ...]) -> str:

@@ -175,6 +175,20 @@ def test_a_gate_that_could_not_be_prepared_has_not_blocked(api: Api) -> None:
     assert done.exit_code == 1, done.output
 
 
+def test_a_step_whose_pod_cannot_start_has_kubernetes_reason(api: Api, run_id: str) -> None:
+    """The server tells of it as of one that runs; Argo writes reason and message of the pod."""
+    api.store.set_state(run_id, "RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"})
+    [pod] = [
+        node
+        for node in api.store.workflows[run_id]["status"]["nodes"].values()
+        if node["type"] == "Pod" and ".second(0).executor" in node["name"]
+    ]
+    pod["phase"], pod["message"] = "Pending", "PodInitializing"
+    assert json.loads(runs(api, "show", run_id, "--json").output)["waiting"] == {}
+    pod["message"] = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
+    assert f"  waiting: second: {pod['message']}\n" in runs(api, "show", run_id).output
+
+
 def test_a_run_that_ends_before_its_first_step_has_the_drivers_reason(
     api: Api, run_id: str
 ) -> None:

@@ -53,6 +53,12 @@ def test_a_wrong_value_is_named_with_its_key_and_what_would_be_right():
     assert "greater than or equal to 1" in text
 
 
+def test_a_check_of_ours_speaks_for_itself():
+    """Pydantic puts `Value error,` before its sentence."""
+    text = refusal(kubeflow={"steps": {"retries": {"factor": 1.5}}})
+    assert "kubeflow.steps.retries.factor: 1.5 is not accepted: 1.5 is not a whole number" in text
+
+
 def test_every_finding_is_listed_at_once():
     text = refusal(name="Roofs", train={"epochs": 0}, push={})
     assert text.splitlines()[0] == "config: 3 things to correct:"

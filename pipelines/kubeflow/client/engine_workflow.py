@@ -18,7 +18,7 @@ _EXECUTOR = "executor"
 _DRIVER = "-driver"
 #: The name of the pipeline's own graph.
 ROOT = "root"
-_FAILED = ("Failed", "Error")
+_FAILED, _PENDING = ("Failed", "Error"), "Pending"
 #: The end of Argo's message for every step that failed by itself; its log has the reason.
 _NO_REASON = "(exit code 1)"
 
@@ -64,6 +64,20 @@ class EngineWorkflow:
             for step, node in last.items()
             if node.get("phase") in _FAILED
         }
+
+    def waiting(self) -> dict[str, str]:
+        """Returns Kubernetes' reason for each step, or `ROOT`, whose pod cannot start.
+
+        A pod that only takes its time has a reason without a message, such as `PodInitializing`.
+        """
+        drivers = {step: nodes[-1] for step, nodes in self.drivers.items()}
+        steps = {step: found[-1] for step in self.executors if (found := self._attempts(step))}
+        said = {
+            step: str(node.get("message") or "")
+            for step, node in (drivers | steps).items()
+            if node.get("phase") == _PENDING
+        }
+        return {step: message for step, message in said.items() if ": " in message}
 
     def _attempts(self, step: str) -> list[Json]:
         return [node for node in self.executors.get(step, ()) if node.get("type") == "Pod"]

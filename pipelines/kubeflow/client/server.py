@@ -123,6 +123,14 @@ class KubeflowServer:
             return replace(state, error=". ".join(filter(None, (state.error, reason or _NOTHING))))
         return state.with_reasons(lambda step: self._log(run_id, record, step))
 
+    def waiting(self, run_id: str) -> dict[str, str]:
+        """Returns why pods of a run that goes on cannot start, by step or `ROOT`.
+
+        The server reports such a step as running. The reasons are Kubernetes': an image that cannot
+        be pulled, no node that fits.
+        """
+        return self._workflow(run_id).waiting()
+
     def metrics(self, run_id: str) -> dict[str, float] | None:
         """Returns the metrics of a run, merged over its steps.
 

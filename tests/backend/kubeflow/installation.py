@@ -67,6 +67,7 @@ _HOSTS = (
     f"{STORE}.kubeflow",
 )
 _API, _METADATA, _BUCKET = 8888, 8080, 9000
+_FLAGS = ("--logtostderr=true", "--namespace=kubeflow")
 _NONE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -137,11 +138,8 @@ def kubeflow(
         until(lambda: is_up(endpoint), 300, log=log)
         # Releases without ML Metadata have artifacts in their own API.
         native = has_artifacts(endpoint)
-        flags = ["--logtostderr=true", "--namespace=kubeflow"]
-        cluster.apply(
-            server_pod("persistenceagent", ["persistence_agent", *flags]),
-            server_pod("scheduledworkflow", ["controller", *flags, "--metricsPort=9090"]),
-        )
+        schedules = ["controller", *_FLAGS, "--metricsPort=9090"]
+        cluster.apply(persistence_agent(), server_pod("scheduledworkflow", schedules))
         metadata = "" if native else f"127.0.0.1:{_METADATA}"
         if metadata:
             stack.enter_context(metadata_service(_METADATA, folder / "metadata.sqlite"))
@@ -236,6 +234,11 @@ def _installation(database_port: int) -> list[Json]:
             "stringData": {"accesskey": "minio", "secretkey": "minio123"},
         },
     ]
+
+
+def persistence_agent() -> Json:
+    """The server that reports workflows to the API server."""
+    return server_pod("persistenceagent", ["persistence_agent", *_FLAGS])
 
 
 def server_pod(name: str, command: list[str], variables: Mapping[str, str] = _NONE) -> Json:

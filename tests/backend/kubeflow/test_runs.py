@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipelines.kubeflow import connect
+from pipelines.kubeflow.client import api
 from pipelines.kubeflow.client.submission import Submission
 from tests.backend.kubeflow.calls import (
     VOLUME,
@@ -16,6 +17,7 @@ from tests.backend.kubeflow.calls import (
     followed,
     land_cover,
     programmed,
+    run_ids,
     skymill,
     two_steps,
     without_default,
@@ -119,6 +121,15 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     assert "has ended already" in done.output, done.output
     newest, *_ = json.loads(skymill(installation, "runs", "list", "--json").stdout)
     assert (newest["run_id"], newest["state"]) == (run_id, "FAILED")
+
+
+def test_runs_are_listed_over_pages(
+    installation: Kubeflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = run_ids(installation)
+    assert len(whole) > 2
+    monkeypatch.setattr(api, "_PAGE", 2)
+    assert run_ids(installation) == whole
 
 
 def test_a_run_that_failed_is_retried_from_the_failed_step(installation: Kubeflow) -> None:

@@ -17,7 +17,7 @@ from tests.backend.kubeflow.calls import (
     skymill,
     two_steps,
 )
-from tests.backend.kubeflow.installation import Kubeflow
+from tests.backend.kubeflow.installation import Kubeflow, persistence_agent
 from tests.backend.kubeflow.known import output, workflow
 from tests.backend.processes import until
 from tests.kubeflow.land_cover import IMAGES, make_images, tree
@@ -45,6 +45,42 @@ def test_a_schedule_starts_a_run(installation: Kubeflow, tmp_path: Path) -> None
     done = skymill(installation, "schedule", "delete", "often")
     assert done.exit_code == 0, done.output
     assert "often" not in skymill(installation, "schedule", "list").output
+
+
+def test_a_scheduled_run_that_fails_before_its_first_step_has_the_reason(
+    installation: Kubeflow, tmp_path: Path
+) -> None:
+    """Without ML Metadata the first driver asks for its run, which the agent reports."""
+    if installation.metadata or not installation.cluster.own:
+        pytest.skip("needs a release without ML Metadata, and an agent that may be away")
+    path = tmp_path / "package.yaml"
+    path.write_text(two_steps(installation).text)
+    known = run_ids(installation)
+    cluster = installation.cluster
+    api = cluster.admin()
+
+    def failed() -> list[str]:
+        listed = api.find(api.path("argoproj.io/v1alpha1", "workflows")) or {}
+        ended = [one for one in listed["items"] if one.get("status", {}).get("phase") == "Failed"]
+        return [one["metadata"]["name"] for one in ended if "early" in one["metadata"]["name"]]
+
+    done = cluster.kubectl("delete", "--namespace=kubeflow", "pod", "persistenceagent")
+    assert done.returncode == 0, done.stderr
+    try:
+        words = ("-p", str(path), "--cron", "*/10 * * * * *")
+        done = skymill(installation, "schedule", "create", "early", *words)
+        assert done.exit_code == 0, done.output
+        until(failed, 300)
+        assert skymill(installation, "schedule", "disable", "early").exit_code == 0
+    finally:
+        cluster.apply(persistence_agent())
+    [run_id] = until(lambda: [one for one in run_ids(installation) if one not in known], 120)
+    code, told = follow(installation, run_id)
+    assert (code, told["state"], told["failed"]) == (1, "FAILED", []), told
+    assert told["error"].startswith("Kubeflow's driver: "), told
+    assert "not found" in told["error"]
+    assert "not found" in skymill(installation, "runs", "logs", run_id).output
+    assert skymill(installation, "schedule", "delete", "early").exit_code == 0
 
 
 def test_the_watch_starts_one_run_for_each_state_of_the_data(
