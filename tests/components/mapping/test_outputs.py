@@ -108,6 +108,25 @@ def test_geojson_is_in_longitude_and_latitude(tmp_path, ground):
     assert shapely.Polygon(polygon.exterior).centroid.distance(shapely.Point(east, north)) < 2e-6
 
 
+def test_geojson_keeps_pixels_of_a_centimetre(tmp_path):
+    pixels = np.full((40, 40), 166, np.uint16)
+    pixels[4:37:4, 4:37:4] = 500
+    place = Affine(0.01, 0, 500_300, 0, -0.01, 5_299_750)
+    source = write_scene(tmp_path / "scene.tif", pixels, transform=place)
+    network, config = Network(contract_of(gsd_m=0.01)), MapConfig(vectors=("geojson",))
+    found = map_scene(source, network, config, tmp_path / "maps")
+    tree = json.loads((found.folder / "polygons.geojson").read_text())
+    shapes = [shapely.geometry.shape(it["geometry"]) for it in tree["features"]]
+    assert shapely.is_valid(shapes).all()
+    fields = [
+        shape
+        for shape, it in zip(shapes, tree["features"], strict=True)
+        if it["properties"]["class"] == "middle"
+    ]
+    areas = [abs(Geod(ellps="WGS84").geometry_area_perimeter(it)[0]) for it in fields]
+    assert areas == pytest.approx([1e-4] * 81, rel=0.05)
+
+
 def test_small_polygons_are_left_out_and_borders_stay_shared(tmp_path):
     rows, cols = np.mgrid[:120, :120]
     pixels = np.where(cols > rows, 500, 166).astype(np.uint16)  # a border in steps
