@@ -107,7 +107,9 @@ def sample(
         design.strata, design.population, _units_by_stratum(design), strict=True
     ):
         click.echo(f"{name}: {units} units of {pixels:,} pixels")
-    click.echo(f"{len(design.units)} units: {output}")
+    floor = size is not None and len(design.units) > size
+    more = f", more than {size}: each stratum gets at least --minimum {minimum}" if floor else ""
+    click.echo(f"{len(design.units)} units{more}: {output}")
     if uncovered:
         click.echo(f"note: {image} does not cover {uncovered} of them", err=True)
 

@@ -104,6 +104,16 @@ def test_a_census_gives_the_truth_itself(tmp_path: Path, write: Write) -> None:
     assert facts["counts"] == [[1, 1], [1, 3]]
 
 
+def test_a_sample_larger_than_asked_says_why(tmp_path: Path, write: Write) -> None:
+    _, mapped = truth_and_map()
+    source = write("map.tif", mapped)
+    names = ("--classes", ",".join(NAMES))
+    found = assess("sample", source, "-o", tmp_path / "sample", *names, "--size", 20)
+    assert f"{50 * len(NAMES)} units, more than 20: each stratum gets at least" in found.output
+    found = assess("sample", source, "-o", tmp_path / "more", *names, "--size", 500)
+    assert "500 units: " in found.output
+
+
 def test_labels_are_given_blind_and_their_places_are_right(tmp_path: Path, write: Write) -> None:
     _, mapped = truth_and_map()
     folder = tmp_path / "sample"
