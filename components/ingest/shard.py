@@ -2,7 +2,7 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
@@ -11,6 +11,7 @@ from components.ingest.files import layout, storage
 from components.ingest.files.encode import record_bytes
 from components.ingest.files.layout import ShardRange
 from components.ingest.files.read_log import ReadLog
+from components.ingest.pool import import_early, in_processes, process_count
 from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject
@@ -113,3 +114,41 @@ class ShardWriter:
         written = WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)
         storage.write(written.read_log, log.to_json())
         return written
+
+
+def import_libraries_early(config: IngestConfig, shards: int, processes: int) -> None:
+    """Begins the imports of the processes that `written_shards` will start, if it will start any.
+
+    They take as long as the writing of some shards, and meanwhile the work is prepared.
+    """
+    if process_count(processes, shards) > 1:
+        import_early(_libraries_of(config))
+
+
+def written_shards(
+    config_json: str,
+    classes: tuple[str, ...],
+    paths: ShardPaths,
+    blocks: Sequence[ShardRange],
+    processes: int,
+) -> Iterator[WrittenShard]:
+    """Writes shards in processes of this machine, in any order.
+
+    Args:
+        config_json: as of `ShardWriter`.
+        classes: as of `ShardWriter`.
+        paths: as of `ShardWriter`.
+        blocks: the shards.
+        processes: how many share them; one is this one, 0 as many as are of use.
+    """
+    count = process_count(processes, len(blocks))
+    if count > 1:
+        libraries = _libraries_of(IngestConfig.model_validate_json(config_json))
+        arguments = (config_json, classes, paths)
+        yield from in_processes(ShardWriter, arguments, blocks, count, libraries)
+    else:
+        yield from map(ShardWriter(config_json, classes, paths).write, blocks)
+
+
+def _libraries_of(config: IngestConfig) -> tuple[str, ...]:
+    return ShardWriter.__module__, type(family_of(config.source)).__module__, "cv2"

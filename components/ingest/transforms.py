@@ -8,25 +8,18 @@ and a reader never sees half a file.
 """
 
 from argparse import ArgumentParser
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import IO
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
-from components.ingest.config import IngestConfig
-from components.ingest.files import layout, storage
 from components.ingest.files.layout import ShardRange
-from components.ingest.pool import import_early, in_processes, process_count
+from components.ingest.finish import ShardFinisher, write_summary
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
-from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary, total
-from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, read_line
-from components.ingest.sources import family_of
-from components.raster.example import SPLITS
+from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, written_shards
 
 
 class IngestOptions(PipelineOptions):
@@ -40,18 +33,10 @@ class IngestOptions(PipelineOptions):
         parser.add_argument("--ingest_processes", type=int, default=1)
 
 
-def import_libraries_early(pipeline: beam.Pipeline, config: IngestConfig, shards: int) -> None:
-    """Begins the imports of the processes that `IngestShards` will start, if it will start any.
-
-    They take as long as the writing of some shards, and meanwhile the pipeline is made.
-    """
-    wanted = pipeline.options.view_as(IngestOptions).ingest_processes
-    if process_count(wanted, shards) > 1:
-        import_early(_libraries_of(config))
-
-
-def _libraries_of(config: IngestConfig) -> tuple[str, ...]:
-    return ShardWriter.__module__, type(family_of(config.source)).__module__, "cv2"
+def processes_of(pipeline: beam.Pipeline) -> int:
+    """Returns the number of processes that a pipeline's options want, as `IngestOptions`."""
+    wanted: int = pipeline.options.view_as(IngestOptions).ingest_processes
+    return wanted
 
 
 class WriteShards(beam.DoFn):
@@ -60,13 +45,11 @@ class WriteShards(beam.DoFn):
     def __init__(
         self, config_json: str, classes: tuple[str, ...], paths: ShardPaths, processes: int
     ) -> None:
-        self._config_json = config_json
-        self._classes = classes
-        self._paths = paths
+        self._of_run = config_json, classes, paths
         self._processes = processes
 
     def setup(self) -> None:
-        self._writer = ShardWriter(self._config_json, self._classes, self._paths)
+        self._writer = ShardWriter(*self._of_run)
 
     def start_bundle(self) -> None:
         self._waiting: list[ShardRange] = []
@@ -78,15 +61,9 @@ class WriteShards(beam.DoFn):
             self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        processes = process_count(self._processes, len(self._waiting))
-        if processes > 1:
-            arguments = (self._config_json, self._classes, self._paths)
-            libraries = _libraries_of(IngestConfig.model_validate_json(self._config_json))
-            shards = in_processes(ShardWriter, arguments, self._waiting, processes, libraries)
-        else:
-            shards = map(self._writer.write, self._waiting)
-        for written in shards:
-            yield GlobalWindows.windowed_value(written)
+        if self._waiting:
+            for written in written_shards(*self._of_run, self._waiting, self._processes):
+                yield GlobalWindows.windowed_value(written)
 
 
 class SurplusCopies(beam.CombineFn):
@@ -109,46 +86,15 @@ class FinishShard(beam.DoFn):
     """WrittenShard -> IngestSummary, and the shard under its final name, without surplus copies."""
 
     def __init__(self, config_json: str, paths: ShardPaths) -> None:
-        self._config_json = config_json
-        self._paths = paths
+        self._of_run = config_json, paths
 
     def setup(self) -> None:
-        self._family = family_of(IngestConfig.model_validate_json(self._config_json).source)
+        self._finisher = ShardFinisher(*self._of_run)
 
     def process(
         self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
     ) -> Iterator[IngestSummary]:
-        copies = {copy.position: copy for copy in surplus.get(written.table.shard, ())}
-        for code, split in enumerate(SPLITS):
-            own = [place for place, it in enumerate(written.table.splits) if it == code]
-            drop = {index for index, place in enumerate(own) if place in copies}
-            self._publish(written, split, drop)
-        rejects = [*written.rejects, *self._rejected_copies(written, copies)]
-        self._write_rejects(written, rejects)
-        storage.publish(written.read_log, self._paths.read_log(written.block.shard))
-        yield _summary(written, copies, rejects)
-
-    def _rejected_copies(
-        self, written: WrittenShard, copies: Mapping[int, Copy]
-    ) -> Iterator[Reject]:
-        if copies:
-            uri_of = self._family.uri_of_keys(read_line(self._paths, written.block))
-        for position, copy in copies.items():
-            key = written.table.key(position)
-            yield Reject(key, uri_of(key), copy.reason, copy.detail)
-
-    def _publish(self, written: WrittenShard, split: str, drop: set[int]) -> None:
-        source = written.path(split)
-        name = layout.shard_name(written.block.shard, self._paths.shards)
-        if drop:
-            source = _without(source, drop)
-        storage.publish(source, storage.join(self._paths.split_folder(split), name))
-
-    def _write_rejects(self, written: WrittenShard, rejects: list[Reject]) -> None:
-        name = layout.rejects_name(written.block.shard, self._paths.shards)
-        source = storage.join(written.folder, name)
-        storage.write(source, reject_lines(rejects))
-        storage.publish(source, storage.join(self._paths.rejects, name))
+        yield self._finisher.finish(written, surplus.get(written.table.shard, ()))
 
 
 class TotalSummary(beam.CombineFn):
@@ -171,23 +117,23 @@ class WriteSummary(beam.DoFn):
     """IngestSummary -> the file `summary.json`."""
 
     def __init__(self, paths: ShardPaths) -> None:
-        self._path = storage.join(paths.rejects, layout.SUMMARY_FILE)
+        self._paths = paths
 
     def process(self, summary: IngestSummary) -> None:
-        storage.write(self._path, summary.to_json().encode())
+        write_summary(self._paths, summary)
 
 
 class IngestShards(beam.PTransform):
     """Blocks -> examples, rejects and their summary in files."""
 
-    def __init__(self, config: IngestConfig, classes: tuple[str, ...], paths: ShardPaths) -> None:
+    def __init__(self, config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> None:
         super().__init__()
-        self._config_json = config.model_dump_json()
+        self._config_json = config_json
         self._classes = classes
         self._paths = paths
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
-        processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
+        processes = processes_of(blocks.pipeline)
         written = blocks | beam.ParDo(
             WriteShards(self._config_json, self._classes, self._paths, processes)
         )
@@ -204,38 +150,5 @@ class IngestShards(beam.PTransform):
         )
 
 
-def _without(path: str, drop: set[int]) -> str:
-    """Copies a file of TFRecords without those at the positions in `drop`; returns its path."""
-    kept = path + ".kept"
-    with storage.create(kept) as target:
-        _copy_records(storage.read(path), target, drop)
-    return kept
-
-
-def _copy_records(data: bytes, target: IO[bytes], drop: set[int]) -> None:
-    offset = position = 0
-    while offset < len(data):
-        size = int.from_bytes(data[offset : offset + 8], "little") + 16
-        if position not in drop:
-            target.write(data[offset : offset + size])
-        offset += size
-        position += 1
-
-
 def _table(written: WrittenShard) -> DigestTable:
     return written.table
-
-
-def _summary(
-    written: WrittenShard, copies: Mapping[int, Copy], rejects: Iterable[Reject]
-) -> IngestSummary:
-    table = written.table
-    kept = Counter(zip(table.splits, table.labels, strict=True))
-    kept.subtract((table.splits[place], table.labels[place]) for place in copies)
-    examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
-    images: Counter[str] = Counter()
-    for (code, label), count in kept.items():
-        examples[SPLITS[code]].update(dict.fromkeys(table.combinations[label], count))
-        images[SPLITS[code]] += count
-    reasons = Counter(reject.reason.value for reject in rejects)
-    return IngestSummary(examples, images, reasons, written.ignored, extent=written.extent)
