@@ -32,6 +32,8 @@ from pipelines.page.evidence import ClassCurve, ConfidenceBin, PageEvidence
 _MOST_ROWS = 40
 _MOST_CURVES = len(SERIES)
 _CLASS_METRICS = 2
+#: Metrics of classes whose names are no words.
+_TITLES = {"iou": "IoU", "average_precision_50": "average precision at 0.5"}
 
 #: Names of the models in metrics.json.
 _CANDIDATE, _BASELINE = "candidate", "baseline"
@@ -137,7 +139,7 @@ def _class_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
         keys = [("s0", _this_model(rows))]
         if any(row.other is not None for row in rows):
             keys.append(("s1", f"served version {evaluation.baseline_version}"))
-        title = metric.replace("_", " ")
+        title = _TITLES.get(metric, metric.replace("_", " "))
         chart = forest_chart(f"{title} by class", rows[:_MOST_ROWS], title, bars=True)
         yield Figure(f"{_capital(title)} by class", chart, keys, _more(rows, "classes"))
 

@@ -64,6 +64,15 @@ def png(pixels):
     return buffer.getvalue()
 
 
+def marked_records(path, count, seed):
+    """A file of the same images as training examples."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for number, image in enumerate(marked_images(count, seed)[0]):
+            key, label = f"image-{number:02d}".encode(), CLASSES[number % 2].encode()
+            features = {"image/encoded": png(image), "image/key": key, "label/text": label}
+            writer.write(serialized(features))
+
+
 def network(seed=1):
     keras.utils.set_random_seed(seed)
     return build_network(SmallCnn(filters=(8, 16), dropout=0), SPEC, SingleLabel(CLASSES))
@@ -172,13 +181,46 @@ def test_each_method_finds_the_mark_and_a_sheet_shows_it(trained, tmp_path):
     assert sheet.size == (2 * 320 + 14 + 60, 320 + 40)
 
 
+@pytest.fixture(scope="module")
+def random_model(tmp_path_factory):
+    """A model of the same network that has learnt nothing."""
+    net = network(seed=7)
+    contract = Contract(image=SPEC, classes=CLASSES, explanations=EXPLANATIONS)
+    folder = tmp_path_factory.mktemp("random") / "model"
+    export(net.served(), contract, str(folder), net.explainable())
+    return ExplainedModel(folder)
+
+
+@pytest.mark.parametrize("name", METHODS_WITH_HEAT)
+def test_each_method_explains_a_model_with_random_weights_otherwise(trained, random_model, name):
+    method, ours = METHODS_WITH_HEAT[name], ExplainedModel(trained)
+    for_each = [
+        [method(model, png(image), "marked").heats for model in (ours, random_model)]
+        for image in marked_images(8, seed=8)[0][1::2]
+    ]
+    for of_method in for_each[0][0]:
+        alike = [
+            np.corrcoef(mine[of_method].ravel(), theirs[of_method].ravel())[0, 1]
+            for mine, theirs in for_each
+        ]
+        assert np.mean(np.nan_to_num(alike)) < 0.8, (of_method, alike)  # none: a map is empty
+
+
+def test_other_training_examples_are_behind_an_answer_of_random_weights(
+    trained, random_model, tmp_path
+):
+    marked_records(tmp_path / "data-00000", 32, seed=11)
+    asked = [png(marked_images(2, seed=12)[0][1])]
+    keys = []
+    for model in (ExplainedModel(trained), random_model):
+        learnt = learnt_examples(model, str(tmp_path / "data-*"))
+        [behind] = behind_answers(model, learnt, asked, count=8)
+        keys.append({it.key for it in behind.proponents})
+    assert len(keys[0] & keys[1]) < 6, "of eight proponents"
+
+
 def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_path):
-    pixels, _ = marked_images(32, seed=11)
-    with tf.io.TFRecordWriter(str(tmp_path / "data-00000")) as writer:
-        for number, image in enumerate(pixels):
-            key, label = f"image-{number:02d}".encode(), CLASSES[number % 2].encode()
-            features = {"image/encoded": png(image), "image/key": key, "label/text": label}
-            writer.write(serialized(features))
+    marked_records(tmp_path / "data-00000", 32, seed=11)
     asked = [png(image) for image in marked_images(2, seed=12)[0]]
     model = ExplainedModel(trained)
     found = behind_answers(model, learnt_examples(model, str(tmp_path / "data-*")), asked, count=20)
