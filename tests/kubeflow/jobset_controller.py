@@ -1,8 +1,8 @@
 """JobSet's controller and a kubelet, for pods that are processes of this machine.
 
 Written from the behaviour of JobSet 0.12 (pkg/controllers) and of Kubernetes' indexed Jobs: host
-names, labels, one failed pod fails its Job, a failed Job begins all anew until `maxRestarts`, a pod
-failure policy ends the set at once, deletion ends the pods with SIGTERM.
+names, labels, one failed pod fails its Job, a failed Job is deleted with its pods and created anew
+until `maxRestarts`, a pod failure policy ends the set at once, deletion ends the pods with SIGTERM.
 """
 
 import os
@@ -70,6 +70,8 @@ class Controller:
             if any(code in rules[0]["onExitCodes"]["values"] for code in codes):
                 self._end(found, "Failed", "failed by the pod failure policy")
                 return
+            if attempt < limit:
+                self._delete_pods(found)
         self._end(found, "Failed", "jobset failed due to reaching max number of restarts")
 
     def _attempt(self, found: Json, job: str, spec: Json, attempt: int) -> list[int]:
@@ -122,6 +124,12 @@ class Controller:
             "status": status,
         }
         return self._cluster.put("v1", "pods", body)
+
+    def _delete_pods(self, found: Json) -> None:
+        root = "/api/v1/namespaces/kubeflow/pods"
+        label = {"jobset.sigs.k8s.io/jobset-name": found["metadata"]["name"]}
+        for pod in self._cluster.listed(root, label):
+            self._cluster.answer("DELETE", f"{root}/{pod['metadata']['name']}", {}, None)
 
     @staticmethod
     def _report(pods: list[Json], processes: list[subprocess.Popen[str]]) -> None:
