@@ -105,12 +105,13 @@ class Step:
             if error.status != 404:
                 raise
 
-    def again(self) -> "Step":
-        """Starts its next attempt, in another pod."""
-        return _attempt(self.kubelet, self.folder, 1)
-
     def jobsets(self) -> list[Json]:
         return self._listed(API, RESOURCE)
+
+    def owns_workers(self) -> bool:
+        """Whether the workers are those that this attempt created."""
+        owners = [one["metadata"]["ownerReferences"][0]["name"] for one in self.jobsets()]
+        return owners == [self.name]
 
     def worker(self, index: int, attempt: int = 0) -> str:
         """The name of a worker's pod, once it runs."""
@@ -125,10 +126,14 @@ class Step:
 
         return str(until(look, WAIT_S))
 
+    def rows(self) -> list[str]:
+        """What is written of the epochs that the workers have finished."""
+        found = list(self.exchange.glob("*/logs/progress.jsonl"))
+        return found[0].read_text().splitlines() if found else []
+
     def epochs(self) -> int:
         """How many the workers have finished."""
-        found = list(self.exchange.glob("*/logs/progress.jsonl"))
-        return len(found[0].read_text().splitlines()) if found else 0
+        return len(self.rows())
 
     def left(self) -> list[str]:
         """What there still is of the workers."""
@@ -142,7 +147,7 @@ class Step:
 
     def gone(self) -> None:
         """Waits until nothing is left of the workers."""
-        until(lambda: not self.left(), 60)
+        until(lambda: not self.left(), 300)
 
     def _find(self, group: str, resource: str, name: str = "", **query: str) -> Json | None:
         api = self.kubelet.cluster.admin()
@@ -152,23 +157,43 @@ class Step:
         return list((self._find(group, resource, **query) or {}).get("items", []))
 
 
-@pytest.fixture
-def begun(kubelet: Kubelet) -> Iterator[Callable[..., Step]]:
-    """Starts a step; what a test leaves of it is deleted."""
-    steps: list[Step] = []
+@dataclass(frozen=True)
+class Steps:
+    """Starts steps.
 
-    def begin(spoil: Callable[[Path], None] = lambda _: None, **workers: object) -> Step:
+    Attributes:
+        begin: the first attempt of one, of examples that a function may spoil.
+        again: its next attempt, in another pod.
+    """
+
+    begin: Callable[..., Step]
+    again: Callable[[Step], Step]
+
+
+@pytest.fixture
+def steps(kubelet: Kubelet) -> Iterator[Steps]:
+    """Starts steps; what a test leaves of them is deleted."""
+    begun: list[Step] = []
+
+    def begin(
+        spoil: Callable[[Path], None] = lambda _: None, epochs: int = EPOCHS, **workers: object
+    ) -> Step:
         folder = kubelet.claims / CLAIM / f"run-{time.monotonic_ns()}"
         write_examples(folder / "examples")
         spoil(folder / "examples")
-        given = _custom_config(VOLUME / folder.name, **workers)
+        given = _custom_config(VOLUME / folder.name, epochs, **workers)
         (folder / "step.json").write_text(json.dumps(given))
-        steps.append(_attempt(kubelet, folder, 0))
-        return steps[-1]
+        begun.append(_attempt(kubelet, folder, 0))
+        return begun[-1]
 
-    yield begin
-    for step in steps:
+    def again(step: Step) -> Step:
+        begun.append(_attempt(kubelet, step.folder, len(begun)))
+        return begun[-1]
+
+    yield Steps(begin, again)
+    for step in begun:
         step.delete()
+    for step in begun:
         step.gone()
 
 
@@ -180,9 +205,9 @@ def _attempt(kubelet: Kubelet, folder: Path, number: int) -> Step:
     return Step(kubelet, name, folder, folder / "exchange")
 
 
-def _custom_config(folder: Path, **workers: object) -> dict[str, str]:
+def _custom_config(folder: Path, epochs: int, **workers: object) -> dict[str, str]:
     """What the compiled Trainer step is given."""
-    train = {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": EPOCHS, "batch_size": 8}
+    train = {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": epochs, "batch_size": 8}
     pods = WorkerPods(
         workers=Workers.model_validate({"count": 2, "exchange": f"{folder}/exchange", **workers}),
         step=StepConfig.model_validate(
@@ -224,11 +249,9 @@ def history(step: Step) -> Json:
     return found
 
 
-def test_two_workers_train_a_model(begun: Callable[..., Step]) -> None:
-    step = begun()
-    [found] = until(step.jobsets, WAIT_S)
-    [owner] = found["metadata"]["ownerReferences"]
-    assert (owner["kind"], owner["name"]) == ("Pod", step.name)
+def test_two_workers_train_a_model(steps: Steps) -> None:
+    step = steps.begin()
+    until(step.owns_workers, WAIT_S)
     assert step.ended() == 0, step.said()
     step.gone()
     assert (step.folder / "model" / "saved_model.pb").is_file()
@@ -253,10 +276,10 @@ def evicted(step: Step, pod: str) -> None:
 
 @pytest.mark.parametrize("lost", [killed, evicted])
 def test_a_worker_that_is_lost_costs_no_finished_epoch(
-    begun: Callable[..., Step], lost: Callable[[Step, str], None]
+    steps: Steps, lost: Callable[[Step, str], None]
 ) -> None:
     """JobSet begins both anew, and they go on from the checkpoint."""
-    step = begun(restarts=1)
+    step = steps.begin(restarts=1)
     worker = step.worker(1)
     until(step.epochs, WAIT_S)
     lost(step, worker)
@@ -269,9 +292,9 @@ def test_a_worker_that_is_lost_costs_no_finished_epoch(
 
 
 def test_a_step_fails_with_the_reason_of_a_worker_that_was_lost_too_often(
-    begun: Callable[..., Step],
+    steps: Steps,
 ) -> None:
-    step = begun(restarts=0)
+    step = steps.begin(restarts=0)
     lost = step.worker(1)
     until(step.epochs, WAIT_S)
     step.kubelet.kill(lost, "worker")
@@ -281,19 +304,19 @@ def test_a_step_fails_with_the_reason_of_a_worker_that_was_lost_too_often(
     assert step.epochs(), "the next attempt of the step goes on from there"
 
 
-def test_data_at_fault_end_the_workers_at_once_and_are_named(begun: Callable[..., Step]) -> None:
+def test_data_at_fault_end_the_workers_at_once_and_are_named(steps: Steps) -> None:
     def spoil(examples: Path) -> None:
         for path in examples.glob("Split-train/*"):
             path.write_bytes(b"no record")
 
-    step = begun(spoil, restarts=3)
+    step = steps.begin(spoil, restarts=3)
     assert step.ended() == 1
     step.gone()
     assert re.search(r"WorkersRefused: worker . has failed \(exit code 4\): DataError", step.said())
 
 
-def test_a_step_that_is_stopped_takes_its_workers_along(begun: Callable[..., Step]) -> None:
-    step = begun()
+def test_a_step_that_is_stopped_takes_its_workers_along(steps: Steps) -> None:
+    step = steps.begin()
     workers = [step.worker(index) for index in range(2)]
     until(step.epochs, WAIT_S)
     step.delete()
@@ -304,10 +327,10 @@ def test_a_step_that_is_stopped_takes_its_workers_along(begun: Callable[..., Ste
 
 
 def test_the_workers_of_a_step_that_was_lost_are_deleted_with_its_pod(
-    begun: Callable[..., Step],
+    steps: Steps,
 ) -> None:
     """The step had no time to delete its JobSet: the garbage collector does that."""
-    step = begun()
+    step = steps.begin()
     workers = [step.worker(index) for index in range(2)]
     until(step.epochs, WAIT_S)
     step.kubelet.kill(step.name, "main")
@@ -317,3 +340,43 @@ def test_the_workers_of_a_step_that_was_lost_are_deleted_with_its_pod(
     step.gone()
     for name in workers:
         assert SAVED in step.kubelet.log(name, "worker").read_text()
+
+
+def test_the_next_attempt_of_a_step_replaces_the_workers_of_a_lost_one(
+    steps: Steps,
+) -> None:
+    """And they go on from the checkpoint: the rows of epochs that are done stay as they are."""
+    step = steps.begin(epochs=10_000)
+    first = step.worker(0)
+    until(step.epochs, WAIT_S)
+    step.kubelet.kill(step.name, "main")
+    assert step.ended() == 137
+    following = steps.again(step)
+    until(following.owns_workers, WAIT_S)
+    known = step.rows()
+    until(lambda: len(step.rows()) > len(known), WAIT_S)
+    assert step.rows()[: len(known)] == known
+    assert following.worker(0) != first
+    assert SAVED in step.kubelet.log(first, "worker").read_text()
+
+
+def test_the_next_attempt_of_a_step_takes_the_model_of_workers_that_have_finished(
+    steps: Steps,
+) -> None:
+    step = steps.begin()
+    until(step.jobsets, WAIT_S)
+    step.kubelet.kill(step.name, "main")
+    assert step.ended() == 137
+
+    def finished() -> bool:
+        [found] = step.jobsets()
+        conditions = found.get("status", {}).get("conditions") or []
+        return any(one["type"] == "Completed" for one in conditions)
+
+    until(finished, WAIT_S)
+    following = steps.again(step)
+    assert following.ended() == 0, following.said()
+    following.gone()
+    assert "the workers of an earlier attempt have finished" in following.said()
+    assert len(history(following)["epochs"]) == EPOCHS
+    assert (step.folder / "model" / "saved_model.pb").is_file()

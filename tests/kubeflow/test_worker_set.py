@@ -173,6 +173,31 @@ def test_what_an_earlier_attempt_left_is_replaced_and_another_runs_is_not(
     assert PATH in cluster.objects
 
 
+def test_what_an_earlier_attempt_finished_is_not_done_again(
+    there: tuple[Cluster, KubernetesApi, Controller],
+) -> None:
+    cluster, api, controller = there
+    done = {"conditions": [{"type": "Completed", "status": "True"}]}
+    metadata = {"uid": "old", "labels": {"pipeline/runid": "run-7"}}
+    cluster.objects[PATH] = {"metadata": metadata, "status": done}
+    assert "the workers of an earlier attempt have finished" in run(api, "print('done')")
+    assert not controller.started
+    assert PATH not in cluster.objects
+
+
+@pytest.mark.parametrize("run_id", ["run-7", "run-8"])
+def test_a_set_that_is_being_deleted_is_waited_for(
+    there: tuple[Cluster, KubernetesApi, Controller], run_id: str
+) -> None:
+    """Kubernetes keeps it until its workers have ended; of a stopped run, too."""
+    cluster, api, _ = there
+    done = {"conditions": [{"type": "Completed", "status": "True"}]}
+    metadata = {"labels": {"pipeline/runid": run_id}, "deletionTimestamp": "2026-01-01T00:00:00Z"}
+    cluster.objects[PATH] = {"metadata": metadata, "status": done}
+    threading.Timer(0.3, cluster.objects.pop, [PATH]).start()
+    assert "[worker 0] done" in run(api, "print('done')")
+
+
 def test_why_pods_wait_is_told(there: tuple[Cluster, KubernetesApi, Controller]) -> None:
     _, api, controller = there
     controller.unschedulable = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."

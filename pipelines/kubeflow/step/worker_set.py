@@ -91,7 +91,11 @@ class WorkerSet:
         return self.api.path(API, RESOURCE, self._name)
 
     def _create(self) -> None:
-        """Creates the JobSet; one that an earlier attempt of the same run left is deleted first."""
+        """Creates the JobSet, unless an earlier attempt of the same run left one that has finished.
+
+        One that has not is deleted first: its workers save their state. That may take their whole
+        time to end, also for one of a run that was stopped.
+        """
         deadline = time.monotonic() + _DELETION_S
         while True:
             try:
@@ -100,20 +104,26 @@ class WorkerSet:
             except KubernetesError as error:
                 if error.status != _CONFLICT or time.monotonic() > deadline:
                     raise
-            self._delete_leftover()
+            if self._has_finished_before():
+                return
             time.sleep(self.poll_s)
 
-    def _delete_leftover(self) -> None:
+    def _has_finished_before(self) -> bool:
+        """Returns True for a JobSet of the same run that has finished; deletes any other of it."""
         found = self.api.find(self._path)
-        if found is None:
-            return
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return False
         run = (found["metadata"].get("labels") or {}).get(RUN_LABEL)
         if run != self.manifest["metadata"]["labels"][RUN_LABEL]:
             raise WorkersFailed(
                 f"the run {run} trains with the same configuration on the same examples (JobSet "
                 f"{self._name}): wait for its end, or stop it"
             )
+        if "Completed" in _conditions(found):
+            print("the workers of an earlier attempt have finished", file=self.out, flush=True)
+            return True
         self.api.delete(self._path)
+        return False
 
     def _follow(self) -> None:
         answered = time.monotonic()
@@ -128,11 +138,7 @@ class WorkerSet:
                 if not error.transient or time.monotonic() - answered > self.patience_s:
                     raise
                 found = {}
-            conditions = {
-                one["type"]: one
-                for one in (found.get("status") or {}).get("conditions") or []
-                if one.get("status") == "True"
-            }
+            conditions = _conditions(found)
             if "Completed" in conditions:
                 self._finish_logs()
                 return
@@ -193,6 +199,12 @@ class WorkerSet:
         """Returns the reason in a worker's log; one that was killed could not give any."""
         lines = self._logs[pod].lines if pod in self._logs else ()
         return last_reason("\n".join(lines), _WAS_KILLED if failure.code == EXIT_KILLED else "")
+
+
+def _conditions(found: Json) -> dict[str, Json]:
+    """Returns what holds of a JobSet, by type."""
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return {one["type"]: one for one in conditions if one.get("status") == "True"}
 
 
 def _order(failed: tuple["_Failure", str]) -> tuple[bool, str, str]:
