@@ -44,7 +44,12 @@ def follow_and_report(
     from pipelines.kubeflow.client.follow import follow
 
     quiet = (lambda step, state: None) if as_json else print_step
-    state = follow(server, run_id, quiet, troubled=_print_trouble, timeout_s=timeout_s)
+    try:
+        state = follow(server, run_id, quiet, troubled=_print_trouble, timeout_s=timeout_s)
+    except KeyboardInterrupt:
+        said = f"The run goes on: skymill follow {run_id}. To end it: skymill runs stop {run_id}"
+        click.echo(said, err=True)
+        raise
     metrics = readable_metrics(server, run_id)
     if as_json:
         click.echo(json.dumps({**state.to_dict(), "metrics": metrics}, indent=1))

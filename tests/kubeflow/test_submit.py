@@ -354,6 +354,22 @@ def test_a_run_whose_follower_loses_the_server_goes_on(server: KubeflowServer, a
         follow(server, run_id, lock, poll_s=0.01)
 
 
+def test_whoever_stops_following_is_told_how_the_run_is_ended(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With --json nothing has named the run before."""
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+    path = tmp_path / "package.yaml"
+    path.write_text(submission().text)
+    done = skymill(api, "submit", "-p", str(path), "--follow", "--json")
+    [run_id] = api.store.runs
+    assert f"skymill runs stop {run_id}" in done.stderr
+
+
 def test_an_outage_is_told_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     run_id = connect(api.url).submit(submission()).run_id
