@@ -236,6 +236,11 @@ def _installation(database_port: int) -> list[Json]:
     ]
 
 
+def api_server() -> Json:
+    """The API server."""
+    return server_pod("ml-pipeline", ["apiserver", "--config=/config", "-logtostderr=true"])
+
+
 def persistence_agent() -> Json:
     """The server that reports workflows to the API server."""
     return server_pod("persistenceagent", ["persistence_agent", *_FLAGS])

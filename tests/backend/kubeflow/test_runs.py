@@ -1,6 +1,7 @@
 """What becomes of runs on Kubeflow Pipelines itself: retries, failures, an end by hand."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 
 from pipelines.kubeflow import connect
 from pipelines.kubeflow.client import api
+from pipelines.kubeflow.client.errors import KubeflowError
 from pipelines.kubeflow.client.submission import Submission
 from tests.backend.kubeflow.calls import (
     VOLUME,
@@ -22,7 +24,7 @@ from tests.backend.kubeflow.calls import (
     two_steps,
     without_default,
 )
-from tests.backend.kubeflow.installation import Kubeflow
+from tests.backend.kubeflow.installation import Kubeflow, api_server
 from tests.backend.kubeflow.known import attempts, ended, workflow
 from tests.backend.processes import until
 from tests.kubeflow.tiny import submission, tiny_spec
@@ -121,6 +123,30 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     assert "has ended already" in done.output, done.output
     newest, *_ = json.loads(skymill(installation, "runs", "list", "--json").stdout)
     assert (newest["run_id"], newest["state"]) == (run_id, "FAILED")
+
+
+def test_following_outlasts_a_server_that_is_replaced(installation: Kubeflow) -> None:
+    if not installation.cluster.own or not installation.metadata:
+        pytest.skip("needs a server that may be replaced, and a launcher that does not call it")
+    spec = programmed(installation, "import time; time.sleep(30)", "only")
+    run = connect(installation.endpoint).submit(submission(spec))
+    troubles: list[KubeflowError] = []
+    back: list[threading.Timer] = []
+
+    def replace(step: str, state: str) -> None:
+        if not back and state == "RUNNING":
+            words = ("delete", "--namespace=kubeflow", "pod", "ml-pipeline")
+            assert installation.cluster.kubectl(*words).returncode == 0
+            back.append(threading.Timer(5, installation.cluster.apply, [api_server()]))
+            back[0].start()
+
+    try:
+        state = run.follow(replace, troubled=troubles.append, timeout_s=WAIT_S, poll_s=1)
+    finally:
+        for one in back:
+            one.join()
+    assert (state.state, len(troubles)) == ("SUCCEEDED", 1)
+    assert "cannot be reached" in str(troubles[0])
 
 
 def test_runs_are_listed_over_pages(
