@@ -11,6 +11,7 @@ from pipelines.cli.main import cli
 from pipelines.kubeflow.client.connection import Connection
 from pipelines.kubeflow.client.errors import KubeflowError, NotFound
 from pipelines.kubeflow.client.server import KubeflowServer
+from pipelines.kubeflow.contract.reason import last_reason
 from tests.kubeflow.api_server.engine import UNPREPARED
 from tests.kubeflow.api_server.server import Api, api_server
 from tests.kubeflow.api_server.store import Store
@@ -165,6 +166,35 @@ def test_a_step_that_kubeflows_driver_cannot_prepare_has_failed(api: Api, run_id
     api.store.logs.clear()
     [failed] = json.loads(runs(api, "show", run_id, "--json").output)["failed"]
     assert failed["reason"] == "Kubeflow's driver failed: main: Error (exit code 1)"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (
+            "failed to execute driver: driver.Container(runID=1, componentSpec) failed: mismatch",
+            "mismatch",
+        ),
+        ("rpc error: code = NotFound desc = Run 1 not found", ""),
+    ],
+)
+def test_drivers_without_ml_metadata_have_other_words(line: str, reason: str) -> None:
+    log = f"F1129 22:15:55.524789      40 main.go:123] Failed to execute driver: {line}\n"
+    assert last_reason(log, "main: Error (exit code 1)") == f"Kubeflow's driver: {reason or line}"
+
+
+@pytest.mark.parametrize(
+    ("fatal", "reason"),
+    [
+        ("failed to execute component: exit status 1", "ValueError: 3"),
+        ("failed to upload output artifacts: access denied", None),
+    ],
+)
+def test_the_launchers_own_failure_is_the_reason(fatal: str, reason: str | None) -> None:
+    """The step may have printed an exception that it went on after."""
+    line = f"F1129 22:15:55.524789      40 main.go:127] {fatal}"
+    log = f"ValueError: 3\nepoch 4\n{line}\nError: exit status 1\n"
+    assert last_reason(log) == (reason or fatal)
 
 
 def test_a_gate_that_could_not_be_prepared_has_not_blocked(api: Api) -> None:

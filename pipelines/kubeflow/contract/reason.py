@@ -9,8 +9,11 @@ _REASON = re.compile(
 )
 #: The line with which Kubeflow's driver or launcher ends, as glog writes it.
 _FATAL = re.compile(r"^F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (.*)")
-#: What the driver says before its reason: a function with all its arguments.
-_CALL = re.compile(r"^(?:Failed to execute driver: )?KFP driver: driver\.\w+\([^)]*\) failed: ")
+#: What the driver says before its reason: a function with all its arguments, unless it got no further.
+_CALL = re.compile(
+    r"^(?:KFP driver: |Failed to execute driver: (?:failed to execute driver: )?)"
+    r"(?:driver\.\w+\([^)]*\) failed: )?"
+)
 #: The end of a fatal line that only repeats that the step itself has failed.
 _OF_THE_STEP = re.compile(r"exit status \d+$")
 #: Lines of Kubeflow's programs and of Argo's executor around those of a step.

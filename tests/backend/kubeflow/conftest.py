@@ -1,7 +1,6 @@
 """Kubeflow Pipelines for the tests of this folder."""
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,10 +25,7 @@ def installation(
     render: Callable[[str], Manifests],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Kubeflow]:
-    """Kubeflow Pipelines, with images on a volume: that of a context, else one on loopback.
-
-    One of a context may have run these tests before: other images keep its cache out of them.
-    """
+    """Kubeflow Pipelines, with images on a volume: that of a context, else one on loopback."""
     folder = tmp_path_factory.mktemp("kubeflow")
     if not cluster.own:
         if not (place := place_from(os.environ)):
@@ -37,7 +33,7 @@ def installation(
         cluster.apply(*render("pipeline").accounts())
         with installed(cluster, place, folder) as found:
             if found.claim:
-                make_images(found.claim / "images", seed=time.time_ns())
+                make_images(found.claim / "images", found.seed)
             yield found
         return
     if reason := unable(cluster) or absent(tools, "workflow-controller", "argoexec"):

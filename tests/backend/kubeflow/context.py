@@ -1,6 +1,7 @@
 """Kubeflow Pipelines that runs already, in the cluster of a context."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -68,7 +69,7 @@ def installed(cluster: Cluster, place: Place, folder: Path) -> Iterator[Kubeflow
         if not metadata and not has_artifacts(endpoint):
             service = ("metadata-grpc-service", 8080)
             metadata = stack.enter_context(_forwarded(cluster, folder, *service))
-        yield Kubeflow(endpoint, metadata, cluster, place.claim, place.image)
+        yield Kubeflow(endpoint, metadata, cluster, place.claim, place.image, time.time_ns())
 
 
 @contextmanager

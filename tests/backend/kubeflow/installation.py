@@ -81,6 +81,7 @@ class Kubeflow:
         cluster: where it is.
         claim: the folder of this machine that pods see as the claim `data`; None if they see none.
         image: of the steps of packages.
+        seed: of the images; another one for an installation that may have run these tests before.
     """
 
     endpoint: str
@@ -88,6 +89,7 @@ class Kubeflow:
     cluster: Cluster
     claim: Path | None
     image: str
+    seed: int = 5
 
     @property
     def data(self) -> Path:

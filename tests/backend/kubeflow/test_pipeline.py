@@ -54,7 +54,7 @@ def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
 ) -> None:
     """Half of the photographs of a class are broken, so the gate on rejects blocks both runs."""
     broken = installation.data / "broken"
-    make_images(broken)
+    make_images(broken, installation.seed)
     for number in range(IMAGES // 2):
         (broken / "roof" / f"{number}.png").write_bytes(b"no image")
     path = tmp_path / "package.yaml"

@@ -97,7 +97,8 @@ def test_a_step_that_its_driver_cannot_prepare_has_failed(installation: Kubeflow
     assert (code, told["steps"]) == (1, {"first": "FAILED", "second": "SKIPPED"}), told
     [failed] = told["failed"]
     assert failed["step"] == "first"
-    assert failed["reason"].startswith("Kubeflow's driver: failed to resolve inputs: "), failed
+    assert failed["reason"].startswith("Kubeflow's driver: "), failed
+    assert 'input parameter "count" type mismatch' in failed["reason"], failed
     assert attempts(installation, run_id, "first") == []
     assert failed["reason"][-30:] in skymill(installation, "runs", "logs", run_id).output
 

@@ -92,7 +92,7 @@ def test_the_watch_starts_one_run_for_each_state_of_the_data(
     The photographs are broken, so that each run is short: the gate on rejects blocks it.
     """
     data = installation.data / "arriving"
-    make_images(data)
+    make_images(data, installation.seed)
     for number in range(IMAGES // 2):
         (data / "field" / f"{number}.png").write_bytes(b"no image")
     compiled = tmp_path / "package.yaml"

@@ -111,7 +111,7 @@ def test_the_documented_role_is_enough(
     other = json.loads(done("submit", "-p", package, "--run-name", "one", "--json"))["run_id"]
     same = json.loads(done("submit", "-p", package, "--run-name", "one", "--json"))["run_id"]
     listed = json.loads(done("runs", "list", "--json"))
-    assert [one["run_id"] for one in listed] == [same, other, run_id], "names may be the same"
+    assert {one["run_id"] for one in listed} == {same, other, run_id}, "names may be the same"
     assert json.loads(done("runs", "show", run_id, "--json"))["state"] in ("PENDING", "RUNNING")
     for words in (
         ("create", "nightly", "-p", package, "--cron", "0 0 2 * * *"),
@@ -151,7 +151,7 @@ def test_doctor_knows_that_there_are_several_users(
 ) -> None:
     call = Caller(endpoint, tmp_path, tokens["skymill-submit"])
     found = {one["check"]: one for one in json.loads(call("doctor", "--json").stdout)}
-    assert found["version"]["detail"].endswith("multi-user; metrics need --metadata")
+    assert "multi-user" in found["version"]["detail"]
     assert found["namespace"]["state"] == "ok"
     found = {one["check"]: one for one in json.loads(call("doctor", "--json", namespace="").stdout)}
     assert (found["namespace"]["state"], found["namespace"]["remedy"]) == (
