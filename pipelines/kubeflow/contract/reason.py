@@ -9,7 +9,7 @@ _REASON = re.compile(
 )
 #: The line with which Kubeflow's driver or launcher ends, as glog writes it.
 _FATAL = re.compile(r"^F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (.*)")
-#: What the driver says before its reason: a function with all its arguments, unless it got no further.
+#: What the driver says before its reason: a function with all its arguments, if it got so far.
 _CALL = re.compile(
     r"^(?:KFP driver: |Failed to execute driver: (?:failed to execute driver: )?)"
     r"(?:driver\.\w+\([^)]*\) failed: )?"
