@@ -7,8 +7,8 @@ and cuts tiles out of it without copying most of them. Peak memory is that of a 
 scene with the model that answers at once. `benchmarks.map_beside_peers` measures other libraries,
 `benchmarks.map_objects` the merging of objects.
 
-    python -m benchmarks maps [--size 10000] [--sizes 10000 20000] [--turns 3] [--server]
-        [--compression zstd]
+    python -m benchmarks maps [--size 10000] [--sizes 10000 20000] [--turns 3]
+        [--server | --only-rest] [--compression zstd]
 """
 
 import argparse
@@ -157,7 +157,9 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=4096, help="of the scene, for speed")
     parser.add_argument("--sizes", type=int, nargs="*", default=[4096, 8192], help="for memory")
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--server", action="store_true", help="measure maps by a server, too")
+    models = parser.add_mutually_exclusive_group()
+    models.add_argument("--server", action="store_true", help="measure maps by a server, too")
+    models.add_argument("--only-rest", action="store_true", help="no model that computes")
     parser.add_argument("--compression", choices=["deflate", "zstd"], default="deflate")
     parser.add_argument("--map", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -177,27 +179,31 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     """Measures the map of a scene against reading and against the model."""
     from components.mapping.in_process import InProcessModel
 
-    path, size_px, with_server = folder / "scene.tif", arguments.size, arguments.server
+    path, size_px = folder / "scene.tif", arguments.size
     config = CONFIG.model_copy(update={"compression": arguments.compression})
     make_scene(path, size_px)
-    save_model(folder / "model" / "1")
-    instant, real = InstantModel(), InProcessModel(folder / "model")
+    instant = InstantModel()
     read_alone(path)  # warms the page cache
     sides: dict[str, Callable[[], object]] = {
         READING: lambda: read_alone(path),
         REST: lambda: mapped(path, instant, config),
-        WHOLE: lambda: mapped(path, real, config),
     }
     with ExitStack() as stack:
-        if with_server:
+        if not arguments.only_rest:
+            save_model(folder / "model" / "1")
+            real = InProcessModel(folder / "model")
+            sides[WHOLE] = lambda: mapped(path, real, config)
+        if arguments.server:
             server = stack.enter_context(serve_in_subprocess(folder / "model"))
             served = stack.enter_context(ServedModel.at(server.grpc, server.model_name))
             sides[SERVED] = lambda: mapped(path, served, config)
-        rounds = Rounds((*sides, MODEL))
+        rounds = Rounds((*sides, *([] if arguments.only_rest else [MODEL])))
         for number in range(arguments.turns):
             order = list(sides.items())
             costs = {name: cost_of(run) for name, run in order[:: 1 if number % 2 == 0 else -1]}
-            rounds.add({**costs, MODEL: model_alone(path, real)})
+            if not arguments.only_rest:
+                costs[MODEL] = model_alone(path, real)
+            rounds.add(costs)
     path.unlink()
     million = size_px**2 / 1e6
     for name in rounds.sides:
@@ -210,10 +216,11 @@ def speed(folder: Path, arguments: argparse.Namespace) -> dict[str, object]:
     ratios = {
         "all_but_model_to_reading_cpu": rounds.ratio(REST, READING, "cpu"),
         "all_but_model_to_reading": rounds.ratio(REST, READING),
-        "map_to_model_cpu": rounds.ratio(MODEL, WHOLE, "cpu"),
-        "map_to_model": rounds.ratio(MODEL, WHOLE),
     }
-    if with_server:
+    if WHOLE in sides:
+        ratios["map_to_model_cpu"] = rounds.ratio(MODEL, WHOLE, "cpu")
+        ratios["map_to_model"] = rounds.ratio(MODEL, WHOLE)
+    if SERVED in sides:
         ratios["served_to_in_process"] = rounds.ratio(WHOLE, SERVED)
     for name, ratio in ratios.items():
         print(f"{name}: {ratio}", flush=True)
