@@ -85,8 +85,8 @@ def check_ids(sources: Iterable[SceneSource]) -> None:
     twice = sorted(scene_id for scene_id, places in by_id.items() if len(places) > 1)
     if twice:
         raise DataError(
-            f"{len(twice)} scene ids are given to several scenes, such as {twice[0]!r} "
-            f"({' and '.join(by_id[twice[0]][:3])}). "
+            f"One id is given to several scenes, such as {twice[0]!r} "
+            f"({' and '.join(by_id[twice[0]][:3])}); {len(twice)} in all. "
             "Put the scenes below one root, rename them, or choose them by their suffixes."
         )
 

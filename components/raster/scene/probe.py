@@ -191,7 +191,7 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
         raise reject(
             Reason.NO_CRS,
             "it has no coordinate reference system. Give it one with gdal_edit.py -a_srs, "
-            "or set without_map to tile it in pixel coordinates.",
+            "or set without_map (--without-map) to tile it in pixel coordinates.",
         )
     if without_map:
         grid = grid.on_earth()
@@ -204,8 +204,8 @@ def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: 
     if fault:
         raise reject(
             Reason.NOT_ON_EARTH,
-            f"{fault}. Give it its true system with gdal_edit.py -a_srs, or set without_map to "
-            "tile it in pixel coordinates.",
+            f"{fault}. Give it its true system with gdal_edit.py -a_srs, or set without_map "
+            "(--without-map) to tile it in pixel coordinates.",
         )
     return grid
 
