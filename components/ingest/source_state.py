@@ -10,6 +10,7 @@ import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from components.ingest.config import SourceConfig
 from components.ingest.files.checksums import WEB
@@ -40,8 +41,7 @@ class SourceState:
     newest: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
+class _Stamp(NamedTuple):
     state: str
     changed: float
     is_proof: bool = False  # that an equal state means equal content

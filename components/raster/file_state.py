@@ -8,16 +8,14 @@ anything.
 import os
 import stat
 import time
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 #: No file system's clock has coarser ticks (FAT).
 _LONGEST_TICK_NS = 2 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
-class FileState:
-    """Size, times and inode of a file, and whether they were old when they were taken.
+class FileState(NamedTuple):
+    """Size, times and inode of a file (a tuple, since a source may have millions).
 
     Attributes:
         written_ns: when the content was changed, in nanoseconds since 1970; can be set.

@@ -1,10 +1,15 @@
 """The work of a run as workers get it, whatever they write."""
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
-from components.ingest.pool import Writer
+from components.ingest.files.layout import ShardRange
+from components.ingest.pool import Writer, in_processes, process_count
 from components.ingest.records.summary import IngestSummary
 from pipelines.prediction.output import PredictionPaths
+
+#: Modules whose import takes most of the start of a process: the model's, with TensorFlow.
+_LIBRARIES = ("serving.server.pushed", "pipelines.prediction.shard")
 
 
 class PredictionJob(Protocol):
@@ -23,6 +28,24 @@ class PredictionJob(Protocol):
     def writer(self, model: Any) -> Writer[IngestSummary]:
         """Returns the writer of one thread, with a model from `load`."""
         ...
+
+
+def predicted(
+    job: PredictionJob, blocks: Sequence[ShardRange], processes: int, load: Callable[[], Any]
+) -> Iterator[IngestSummary]:
+    """Predicts blocks, and yields their summaries in any order.
+
+    Args:
+        job: what to do.
+        blocks: of the listing.
+        processes: how many share them; one is this one, 0 as many as are of use.
+        load: returns the model for this process, if it answers.
+    """
+    count = process_count(processes, len(blocks))
+    if count > 1:
+        yield from in_processes(one_thread_writer, (job,), blocks, count, _LIBRARIES)
+    else:
+        yield from map(job.writer(load()).write, blocks)
 
 
 def one_thread_writer(job: PredictionJob) -> Writer[IngestSummary]:

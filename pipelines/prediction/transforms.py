@@ -1,6 +1,7 @@
 """Predictions on Beam: an element is a whole shard, and a worker process loads the model once."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.transforms.window import GlobalWindows
@@ -9,14 +10,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.files import storage
 from components.ingest.files.layout import SUMMARY_FILE, ShardRange
-from components.ingest.pool import Writer, in_processes, process_count
+from components.ingest.pool import Writer
 from components.ingest.records.summary import IngestSummary
-from components.ingest.transforms import IngestOptions, TotalSummary
-from pipelines.prediction.job import PredictionJob, one_thread_writer
+from components.ingest.transforms import TotalSummary, processes_of
+from pipelines.prediction.job import PredictionJob, predicted
 from pipelines.prediction.output import PredictionPaths
-
-#: Modules whose import takes most of the start of a process: the model's, with TensorFlow.
-_LIBRARIES = ("serving.server.pushed", "pipelines.prediction.shard")
 
 
 class PredictShards(beam.DoFn):
@@ -35,28 +33,19 @@ class PredictShards(beam.DoFn):
 
     def process(self, block: ShardRange) -> Iterator[IngestSummary]:
         if self._processes == 1:
-            yield self._writer().write(block)
+            if self._own is None:
+                self._own = self._job.writer(self._model())
+            yield self._own.write(block)
         else:
             self._waiting.append(block)
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        processes = process_count(self._processes, len(self._waiting))
-        if processes > 1:
-            summaries = in_processes(
-                one_thread_writer, (self._job,), self._waiting, processes, _LIBRARIES
-            )
-        else:
-            summaries = map(self._write, self._waiting)
-        for summary in summaries:
-            yield GlobalWindows.windowed_value(summary)
+        if self._waiting:
+            for summary in predicted(self._job, self._waiting, self._processes, self._model):
+                yield GlobalWindows.windowed_value(summary)
 
-    def _write(self, block: ShardRange) -> IngestSummary:
-        return self._writer().write(block)
-
-    def _writer(self) -> Writer[IngestSummary]:
-        if self._own is None:
-            self._own = self._job.writer(self._shared.acquire(self._job.load))
-        return self._own
+    def _model(self) -> Any:
+        return self._shared.acquire(self._job.load)
 
 
 class WriteTotal(beam.DoFn):
@@ -82,7 +71,7 @@ class PredictAll(beam.PTransform):
         self._job = job
 
     def expand(self, blocks: beam.PCollection) -> beam.PCollection:
-        processes = blocks.pipeline.options.view_as(IngestOptions).ingest_processes
+        processes = processes_of(blocks.pipeline)
         return (
             blocks
             | beam.ParDo(PredictShards(self._job, processes))

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import apache_beam as beam
@@ -243,7 +242,7 @@ def coarse_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     def in_ticks(status: os.stat_result) -> FileState:
         state, tick = exact(status), 2 * 10**9
         times = {name: getattr(state, name) // tick * tick for name in ("written_ns", "changed_ns")}
-        return replace(state, **times)
+        return state._replace(**times)
 
     monkeypatch.setattr(FileState, "of", in_ticks)
 
@@ -300,10 +299,13 @@ def node(tmp_path: Path):
 
 
 class _Pipeline(beam.Pipeline):
-    """Calls one function before anything is read, and another after all was."""
+    """Calls one function before anything is read, and another after all was.
+
+    It has two workers, since ingest runs no pipeline for one in its own process.
+    """
 
     def __init__(self, before, after) -> None:
-        super().__init__(argv=["--runner=FnApiRunner"])
+        super().__init__(argv=["--runner=FnApiRunner", "--direct_num_workers=2"])
         self._before, self._after = before, after
 
     def run(self, *args, **options):
