@@ -32,9 +32,9 @@ class ClassCurve:
 
     Attributes:
         name: the class.
-        positives: examples of the class.
+        positives: examples of the class; of masks its pixels, of boxes its objects.
         precision_recall: points (recall, precision).
-        rates: points (false positive rate, recall).
+        rates: points (false positive rate, recall); none for boxes.
         average_precision: sum of the precisions, weighted by the steps of the recall.
         area: area under the curve of the rates.
     """

@@ -197,10 +197,10 @@ def curve_figures(curves: Sequence[ClassCurve], decisions: Sequence[Decision]) -
     )
     precisions = [f"{it.name}: average precision {it.average_precision:.3f}" for it in shown]
     areas = [f"{it.name}: area {it.area:.3f}" for it in shown]
-    return [
-        Figure("Precision and recall", precision, keyed(precisions), note),
-        Figure("Receiver operating characteristic", rates, keyed(areas), note),
-    ]
+    figures = [Figure("Precision and recall", precision, keyed(precisions), note)]
+    if any(it.rates for it in shown):
+        figures.append(Figure("Receiver operating characteristic", rates, keyed(areas), note))
+    return figures
 
 
 def drift_figures(evidence: PageEvidence) -> list[Figure]:
@@ -315,4 +315,4 @@ def _more(rows: Sequence[ForestRow], noun: str) -> str:
 
 
 def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]  # mAP stays

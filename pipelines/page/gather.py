@@ -23,6 +23,7 @@ from pipelines.page.evidence import (
 )
 from pipelines.page.geojson import GEOJSON_FILE, write_geojson
 from pipelines.page.predicted import Choice, PredictionTally, known
+from pipelines.page.scored import scored_curves
 from pipelines.page.suspects import of_examples, suspects_of_split
 from pipelines.page.thumbnails import answers_in_pictures, draw_examples, read_examples
 from serving.contract.contract import CONTRACT_PATH, read_contract
@@ -80,7 +81,7 @@ def gather(sources: Sources, folder: str) -> PageEvidence:
     ]
     return PageEvidence(
         confidence=tally.confidence,
-        curves=tally.curves,
+        curves=tally.curves or scored_curves(predictions),
         places=tally.places,
         place_count=tally.place_count,
         groups=(

@@ -5,6 +5,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -173,11 +174,19 @@ class PredictionTally:
         self._scores[own, self._rows, np.clip(steps, 0, _STEPS - 1)] += 1
 
 
-def class_curve(name: str, own: npt.NDArray[np.int64], others: npt.NDArray[np.int64]) -> ClassCurve:
-    """Computes a class's curves from counts by rising probability: its examples, and others."""
+def class_curve(
+    name: str, own: npt.NDArray[Any], others: npt.NDArray[Any], positives: float | None = None
+) -> ClassCurve:
+    """Computes a class's curves from counts by rising score: its units, and others.
+
+    Args:
+        positives: units of the class, where some have no score and nothing counts as rightly not
+            found: there are no rates then.
+    """
     found = np.concatenate([[0], np.cumsum(own[::-1])])
     alarms = np.concatenate([[0], np.cumsum(others[::-1])])
-    recall, false_rate = found / found[-1], alarms / alarms[-1]
+    recall = found / (positives or found[-1])
+    false_rate = alarms / max(alarms[-1], 1)
     precision = found / np.maximum(found + alarms, 1)
     steps = np.diff(recall)
     area = float((np.diff(false_rate) * (recall[1:] + recall[:-1]) / 2).sum())
@@ -187,9 +196,9 @@ def class_curve(name: str, own: npt.NDArray[np.int64], others: npt.NDArray[np.in
     seen = kept[kept > 0]
     return ClassCurve(
         name,
-        int(found[-1]),
+        int(positives or found[-1]),
         _points(recall[seen], precision[seen]),
-        _points(false_rate[kept], recall[kept]),
+        _points(false_rate[kept], recall[kept]) if positives is None else (),
         float((steps * precision[1:]).sum()),
         area,
     )

@@ -7,6 +7,7 @@ import numpy as np
 from components.evaluation.paired import INTERVAL
 from components.evaluation.result import UNKNOWN_CLASS, EvaluationResult
 from components.evaluation.tasks.bootstrap import bounds_of
+from components.evaluation.tasks.measures import WITHOUT_TRUTH
 from components.evaluation.tasks.registry import evaluated_task
 
 _MOST_PAIRS = 30
@@ -61,7 +62,7 @@ def metrics_of(evaluation: EvaluationResult | None) -> tuple[str, ...]:
     return tuple(
         name
         for name in overall.candidate
-        if "/" not in name and not name.endswith("_count") and name not in bounds
+        if "/" not in name and not name.endswith("_count") and name not in (*bounds, WITHOUT_TRUTH)
     )
 
 

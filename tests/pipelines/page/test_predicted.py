@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 from tensorflow_metadata.proto.v0 import statistics_pb2
 
-from components.evaluation.predictions import PredictionRow
+from components.evaluation.predictions import (
+    Head,
+    PredictionRow,
+    PredictionTable,
+    write_predictions,
+)
 from components.evaluation.tasks.base import split_joined
 from components.raster.errors import DataError
 from pipelines.page.drift import feature_drift
 from pipelines.page.evidence import EVIDENCE_FILE, PageEvidence, read_evidence, write_evidence
 from pipelines.page.geojson import write_geojson
 from pipelines.page.predicted import Choice, PredictionTally
+from pipelines.page.scored import scored_curves
 
 
 def row(key: str, truth: str, answer: str, confidence: float, **others) -> PredictionRow:
@@ -125,3 +131,22 @@ def test_evidence_is_kept_beside_the_page(tmp_path: Path) -> None:
     (tmp_path / EVIDENCE_FILE).write_text("[]")
     with pytest.raises(DataError, match="no evidence of a page"):
         read_evidence(str(tmp_path))
+
+
+def test_curves_of_boxes_are_those_of_the_ranked_detections_and_miss_what_is_not_found() -> None:
+    """Two cars: one is found at 0.9; at 0.6 there is nothing; the other car is never found."""
+    here, there = [0.0, 0.0, 8.0, 8.0], [20.0, 20.0, 28.0, 28.0]
+    details = {
+        "given_classes": [0, 0],
+        "given_boxes": [*here, 40.0, 40.0, 48.0, 48.0],
+        "found_classes": [0, 0],
+        "found_boxes": [*here, *there],
+        "found_scores": [0.9, 0.6],
+    }
+    file = io.BytesIO()
+    rows = [PredictionRow("a.png", truth="car", details=details)]
+    write_predictions(file, Head("detection", ("car", "boat")), rows)
+    [car] = scored_curves(PredictionTable(file))
+    assert (car.name, car.positives, car.rates) == ("car", 2, ())
+    assert car.precision_recall == ((0.5, 1.0), (0.5, 0.5))
+    assert car.average_precision == 0.5
