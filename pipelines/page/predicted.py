@@ -192,7 +192,9 @@ def class_curve(
     area = float((np.diff(false_rate) * (recall[1:] + recall[:-1]) / 2).sum())
     kept = np.flatnonzero(np.concatenate([[1], np.diff(found) + np.diff(alarms)]))
     if len(kept) > _MOST_CURVE_POINTS:
-        kept = kept[np.linspace(0, len(kept) - 1, _MOST_CURVE_POINTS).astype(int)]
+        # The curves change most at the highest scores.
+        places = np.linspace(0, 1, _MOST_CURVE_POINTS) ** 2 * (len(kept) - 1)
+        kept = kept[np.unique(places.astype(int))]
     seen = kept[kept > 0]
     return ClassCurve(
         name,
