@@ -119,7 +119,8 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     assert (code, told["state"], told["blocked"]) == (1, "FAILED", False), told
     [failed] = told["failed"]
     assert (failed["step"], failed["reason"]) == ("first", attempt.message)
-    assert attempt.message == "Step exceeded its deadline"
+    by_hand = ("Step exceeded its deadline", "main: Error (exit code 143)")
+    assert attempt.message in by_hand, "which depends on what Argo's controller learns first"
     done = skymill(installation, "runs", "stop", run_id)
     assert "has ended already" in done.output, done.output
     newest, *_ = json.loads(skymill(installation, "runs", "list", "--json").stdout)
