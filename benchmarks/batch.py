@@ -4,7 +4,7 @@
 
 - bare loop: reads each file, asks the same model in batches through its first signature, and keeps
   the arrays: nothing is listed, refused or written.
-- skymill batch: all of a run in this process: listing, checks, Parquet, rejects, summary.
+- skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
 - one core: the same, with all threads of the process on one core. Without that TensorFlow computes
   a batch on all cores, and one process leaves little of them for a second one.
 - processes: the same run, shared by several processes, in each of which TensorFlow has one thread.

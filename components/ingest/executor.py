@@ -13,7 +13,6 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, read_log, storage
 from components.ingest.files.layout import ShardRange
 from components.ingest.files.spans import span_number
-from components.ingest.in_process import ingest_shards
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import reject_lines
 from components.ingest.records.summary import IngestSummary, rejects_report, total
@@ -21,7 +20,6 @@ from components.ingest.shard import ShardPaths, import_libraries_early
 from components.ingest.snapshot import Snapshot
 from components.ingest.sources import family_of, list_source
 from components.ingest.transforms import IngestShards, processes_of
-from components.node.beam import runs_in_process
 from components.node.executor import Artifacts, BeamNodeExecutor
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
@@ -69,7 +67,7 @@ def run_ingest(
         started_for: fingerprint of the data that the run was started for; None for any data.
         examples_uri: the folder of examples.
         rejects_uri: the folder of rejects, summary and report.
-        make_pipeline: makes the Beam pipeline that reads, unless it would do so in this process.
+        make_pipeline: makes the Beam pipeline that reads.
 
     Raises:
         DataError: the source as a whole cannot be read.
@@ -81,18 +79,14 @@ def run_ingest(
     listing = list_source(config, source.found)
     shards = layout.shard_count(listing.images, config.shards)
     pipeline = make_pipeline()
-    processes = processes_of(pipeline)
-    import_libraries_early(config, shards, processes)
+    import_libraries_early(config, shards, processes_of(pipeline))
     lines = family_of(config.source).lines(listing, shards)
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
     paths = ShardPaths(examples_uri, rejects_uri, partial, len(lines))
     blocks = _prepare(lines, paths)
-    work = config.model_dump_json(), listing.classes, paths
-    if runs_in_process(pipeline):
-        ingest_shards(*work, blocks, processes)
-    else:
-        with pipeline:
-            _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | IngestShards(*work)
+    ingest = IngestShards(config.model_dump_json(), listing.classes, paths)
+    with pipeline:
+        _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
     read = read_log.merged(storage.read(paths.read_log(shard)) for shard in range(len(lines)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()

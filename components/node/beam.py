@@ -7,8 +7,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms import core
 
 _View = TypeVar("_View", bound=PipelineOptions)
@@ -18,13 +17,6 @@ def make_pipeline(args: Sequence[str]) -> beam.Pipeline:
     """Makes a pipeline with Beam's options, such as `--runner=FlinkRunner`."""
     _inspect_methods_once()
     return beam.Pipeline(options=_ParsedOnce(list(args)))
-
-
-def runs_in_process(pipeline: beam.Pipeline) -> bool:
-    """Checks whether a pipeline would run in this process, one bundle after another."""
-    options = pipeline.options.view_as(DirectOptions)
-    one_by_one = options.direct_running_mode == "in_memory" and options.direct_num_workers == 1
-    return isinstance(pipeline.runner, FnApiRunner) and one_by_one
 
 
 class _ParsedOnce(PipelineOptions):

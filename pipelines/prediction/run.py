@@ -29,7 +29,7 @@ from pipelines.prediction.earlier import (
     write_inputs,
 )
 from pipelines.prediction.fitting import reading_for
-from pipelines.prediction.job import PredictionJob, predicted
+from pipelines.prediction.job import PredictionJob
 from pipelines.prediction.model import PinnedModel, find_model
 from pipelines.prediction.output import (
     PredictionPaths,
@@ -145,7 +145,7 @@ def predict_archive(
     Args:
         plan: of the run.
         output: the folder.
-        make_pipeline: makes the Beam pipeline, whose options also say how many processes predict.
+        make_pipeline: makes the Beam pipeline.
         overwrite: replace other predictions there.
 
     Raises:
@@ -238,19 +238,14 @@ def _predicted(
 def _answered(
     work: _Work, paths: PredictionPaths, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> IngestSummary:
-    """Predicts what is left, on Beam unless that would run in this process."""
+    """Predicts what is left, on Beam."""
     import apache_beam as beam
 
-    from components.ingest.transforms import processes_of
-    from components.node.beam import runs_in_process
     from pipelines.prediction.transforms import PredictAll, total_path
 
-    job, blocks = work.job_of(paths), layout.blocks_of(work.lines)
-    pipeline = make_pipeline()
-    if runs_in_process(pipeline):
-        return total(predicted(job, blocks, processes_of(pipeline), job.load))
-    with pipeline:
-        _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | PredictAll(job)
+    blocks, predict = layout.blocks_of(work.lines), PredictAll(work.job_of(paths))
+    with make_pipeline() as pipeline:
+        _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | predict
     return IngestSummary.from_json(storage.read(total_path(paths)).decode())
 
 

@@ -225,15 +225,6 @@ def test_a_model_of_other_images_is_refused_by_name(archive, rasters_model, phot
         planned({"kind": "chips", "uri": str(archive)}, photographs_model)
 
 
-def test_beam_writes_the_files_that_are_written_without_it(archive, photographs_model, tmp_path):
-    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)
-    threads = ["--direct_num_workers=2", "--direct_running_mode=multi_threading"]
-    on_beam = partial(beam.Pipeline, options=PipelineOptions([_RUNNER, *threads]))
-    for name, make_pipeline in (("here", in_process), ("beam", on_beam)):
-        predict_archive(plan, str(tmp_path / name), make_pipeline)
-    assert answers_of(tmp_path / "here") == answers_of(tmp_path / "beam")
-
-
 @pytest.mark.slow
 def test_several_processes_write_the_files_of_one(archive, photographs_model, tmp_path):
     plan = planned({"kind": "images", "uri": str(archive)}, photographs_model, shards=3)

@@ -299,13 +299,10 @@ def node(tmp_path: Path):
 
 
 class _Pipeline(beam.Pipeline):
-    """Calls one function before anything is read, and another after all was.
-
-    It has two workers, since ingest runs no pipeline for one in its own process.
-    """
+    """Calls one function before anything is read, and another after all was."""
 
     def __init__(self, before, after) -> None:
-        super().__init__(argv=["--runner=FnApiRunner", "--direct_num_workers=2"])
+        super().__init__(argv=["--runner=FnApiRunner"])
         self._before, self._after = before, after
 
     def run(self, *args, **options):
