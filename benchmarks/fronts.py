@@ -13,7 +13,7 @@ import struct
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,10 +36,9 @@ async def grpc_aio() -> int:
     """Serves by grpc.aio, as the embedded server does; returns the port."""
     import grpc
 
-    async def predict(messages: AsyncIterator[bytes], context: object) -> bytes:
-        async for _ in messages:
-            return _MESSAGE
-        raise AssertionError("a call without a message")
+    async def predict(messages: object, context: Any) -> bytes:
+        await context.read()
+        return _MESSAGE
 
     handler = grpc.stream_unary_rpc_method_handler(predict)
     service = "tensorflow.serving.PredictionService"

@@ -5,7 +5,7 @@ number of slow arrivals is bounded; a message that has arrived counts as bytes i
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Never
 
 import grpc
@@ -47,13 +47,13 @@ class Calls:
         set, the method refuses calls while the server is stopping.
         """
 
-        async def call(messages: AsyncIterator[bytes], context: Any) -> bytes:
+        async def call(messages: object, context: Any) -> bytes:
             request = self._begin()
             try:
                 with request:
                     if not always:
                         self.requests.check_open()
-                    received = await self._received(message, messages, request)
+                    received = await self._received(message, context, request)
                     answered = await answer(received, request)
                     serialized = answered.SerializeToString()
                     request.held.reach(len(serialized))
@@ -73,11 +73,11 @@ class Calls:
         end.
         """
 
-        async def call(messages: AsyncIterator[bytes], context: Any) -> None:
+        async def call(messages: object, context: Any) -> None:
             request = self._begin()
             try:
                 with request:
-                    received = await self._received(message, messages, request)
+                    received = await self._received(message, context, request)
             except Exception as error:
                 await _abort(context, error)
             self.requests.end(asyncio.current_task())
@@ -94,15 +94,15 @@ class Calls:
         task.add_done_callback(self.requests.end)
         return self.requests.begin()
 
-    async def _received(
-        self, message: type[Message], messages: AsyncIterator[bytes], request: Request
-    ) -> Message:
-        async for content in messages:
-            request.held.reach(len(content))
-            request.enter(RequestStage.WORKING)
-            check_fields(content, message.DESCRIPTOR, self._max_fields)
-            return _parsed(message, content)
-        raise ServingError(Code.INTERNAL, "There is no message in the call")
+    async def _received(self, message: type[Message], context: Any, request: Request) -> Message:
+        # The iterator of messages would be an asynchronous generator, whose end takes a task.
+        content = await context.read()
+        if content is grpc.aio.EOF:
+            raise ServingError(Code.INTERNAL, "There is no message in the call")
+        request.held.reach(len(content))
+        request.enter(RequestStage.WORKING)
+        check_fields(content, message.DESCRIPTOR, self._max_fields)
+        return _parsed(message, content)
 
     async def watch(self) -> Never:
         """Cuts calls whose message arrives too slowly."""

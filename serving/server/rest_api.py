@@ -127,8 +127,14 @@ class RestApi:
                 Code.UNIMPLEMENTED, f"{method} is not served here: use predict, or TF Serving"
             )
         body = await self._body(request, under_way)
+        late = ServingError(
+            Code.DEADLINE_EXCEEDED, f"No answer within {self._config.request_timeout_s:g} s"
+        )
+        give_up = asyncio.get_running_loop().call_later(
+            self._config.request_timeout_s, under_way.cut, late
+        )
         try:
-            async with asyncio.timeout(self._config.request_timeout_s):
+            with under_way:
                 answer = await self._predictor.predict(
                     target,
                     body.signature_name,
@@ -138,11 +144,8 @@ class RestApi:
                     under_way.held,
                     missing_signature=_missing_signature,
                 )
-        except TimeoutError as error:
-            raise ServingError(
-                Code.DEADLINE_EXCEEDED,
-                f"No answer within {self._config.request_timeout_s:g} s",
-            ) from error
+        finally:
+            give_up.cancel()
         written = await _written(answer.outputs, body.format)
         under_way.held.reach(len(written))
         response = _json(written)

@@ -193,10 +193,30 @@ def test_prometheus_metrics(server: RunningServer) -> None:
     assert values["skymill_serving_load_failures_total"] == 0
 
 
+def test_an_answer_over_rest_that_takes_too_long_is_given_up_and_counted(
+    serve_versions: Callable[..., RunningServer], colours: Path
+) -> None:
+    impatient = serve_versions({5: colours}, request_timeout_s=1e-6)
+    status, answer = ask(impatient, "/v1/models/m:predict", {"instances": [b64(RED)]})
+    assert (status, answer) == (504, {"error": "No answer within 1e-06 s"})
+    with urllib.request.urlopen(f"{impatient.rest}/monitoring/prometheus/metrics") as response:
+        page = response.read().decode()
+    counted = 'requests_total{method="Predict",protocol="rest",status="DEADLINE_EXCEEDED"} 1.0'
+    assert counted in page
+
+
 @pytest.fixture
 def channel(server: RunningServer) -> Iterator[grpc.Channel]:
     with grpc.insecure_channel(server.grpc.removeprefix("grpc://")) as channel:
         yield channel
+
+
+def test_a_call_that_ends_without_a_message(channel: grpc.Channel) -> None:
+    call = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(iter(()), timeout=30)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert caught.value.details() == "There is no message in the call"
 
 
 def predict_request(name: str = "m", **inputs: Any) -> Any:
