@@ -12,6 +12,8 @@ from pipelines.kubeflow.cluster.api import KubernetesApi
 
 Json = dict[str, Any]
 
+#: A kubelet gives a token for an hour and renews it; here it lasts as long as the tests may.
+_TOKEN_S = 24 * 3600
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)|\$\$")
 
 
@@ -105,7 +107,7 @@ class PodFiles:
         account = self.pod["spec"]["serviceAccountName"]
         audience = [source["audience"]] if "audience" in source else None
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
-        body["spec"] = {"audiences": audience, "expirationSeconds": 3607}  # type: ignore[assignment]
+        body["spec"] = {"audiences": audience, "expirationSeconds": _TOKEN_S}  # type: ignore[assignment]
         path = self.api.path("v1", "serviceaccounts", f"{account}/token")
         return str(self.api.create(path, body)["status"]["token"])
 
