@@ -1,6 +1,6 @@
 """Driver of ingest: properties to configuration to shards."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -82,24 +82,31 @@ def run_ingest(
     import_libraries_early(config, shards, processes_of(pipeline))
     lines = family_of(config.source).lines(listing, shards)
     partial = storage.join(examples_uri, _PARTIAL_FOLDER)
-    paths = ShardPaths(examples_uri, rejects_uri, partial, len(lines))
-    blocks = _prepare(lines, paths)
+    blocks = _write_listing(lines, partial)
+    paths = ShardPaths(examples_uri, rejects_uri, partial, len(blocks))
+    for folder in (paths.rejects, *map(paths.split_folder, SPLITS)):
+        storage.make_folder(folder)
     ingest = IngestShards(config.model_dump_json(), listing.classes, paths)
     with pipeline:
         _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
-    read = read_log.merged(storage.read(paths.read_log(shard)) for shard in range(len(lines)))
+    read = read_log.merged(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
     fingerprint = source.require(started_for, read)
     return _conclude(config, listing, fingerprint, paths)
 
 
-def _prepare(lines: Sequence[bytes], paths: ShardPaths) -> Sequence[ShardRange]:
-    """Makes the folders and writes the listing from which workers read their ranges."""
-    for folder in (paths.rejects, paths.partial, *map(paths.split_folder, SPLITS)):
-        storage.make_folder(folder)
-    storage.write(paths.listing, b"".join(lines))
-    return layout.blocks_of(lines)
+def _write_listing(lines: Iterable[bytes], folder: str) -> list[ShardRange]:
+    """Writes the listing from which workers read their ranges, into a new folder."""
+    storage.make_folder(folder)
+
+    def written() -> Iterator[bytes]:
+        with storage.create(storage.join(folder, layout.LISTING_FILE)) as file:
+            for line in lines:
+                file.write(line)
+                yield line
+
+    return layout.blocks_of(written())
 
 
 def _conclude(

@@ -10,7 +10,7 @@ from PIL import Image
 from components.ingest.config import IngestConfig
 from components.ingest.records.family import Tiled
 from components.ingest.records.outcome import DecodedExample
-from components.ingest.records.record import Listing
+from components.ingest.records.record import Listing, Records
 from components.ingest.records.reject import Reject
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError, DataError
@@ -91,7 +91,7 @@ def look_at_keys(
     """
     listing = list_source(config)
     wanted = replace(
-        listing, records=tuple(it for it in listing.records if readable(it.key) in texts)
+        listing, records=Records(it for it in listing.records if readable(it.key) in texts)
     )
     found: dict[str, DecodedExample] = {}
     for outcome in _outcomes(config, wanted, wanted.images):

@@ -15,6 +15,8 @@ NO_BAND, UNUSED_MASK = "(no_band)", "(unused_mask)"
 FILES_LEFT_OUT = frozenset({HIDDEN, MARKER, NO_SUFFIX, NO_BAND, UNUSED_MASK})
 
 _HIDDEN = 2  # the last rank
+#: Names of a folder's files that are held at once: millions would take hundreds of megabytes.
+_MOST_NAMES = 1 << 16
 
 
 class Entry(NamedTuple):
@@ -34,7 +36,7 @@ class Entry(NamedTuple):
 
 
 def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
-    """Yields every file and folder below `root`, in no order.
+    """Yields every file and folder below `root`, nearly in the order of their keys.
 
     A folder that can be reached in several ways has the path without links, if it has one.
 
@@ -47,21 +49,20 @@ def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
     seen: set[tuple[int, int]] = set()
     while pending:
         rank, prefix, folder = heapq.heappop(pending)
+        beginning = os.path.join(folder, "")
         try:
-            entries = _entries(folder, seen)
+            for name, is_folder, is_link in _entries(folder, seen):
+                key, path = prefix + name, beginning + name
+                if is_folder and path == apart:
+                    continue
+                if is_folder:
+                    below = max(rank, _rank(name, is_link))
+                    if not (below == _HIDDEN and is_link):
+                        heapq.heappush(pending, (below, key + "/", path))
+                yield Entry(key, path, is_folder)
         except OSError as error:
             detail = f"{type(error).__name__}: {error}"
             yield Entry(prefix[:-1] or ".", folder, is_folder=True, error=detail)
-            continue
-        for entry in entries:
-            key, is_folder = prefix + entry.name, _is_folder(entry)
-            if is_folder and entry.path == apart:
-                continue
-            if is_folder:
-                below = max(rank, _rank(entry.name, entry.is_symlink()))
-                if not (below == _HIDDEN and entry.is_symlink()):
-                    heapq.heappush(pending, (below, key + "/", entry.path))
-            yield Entry(key, entry.path, is_folder)
 
 
 def left_out_as(key: str, taken: Collection[str]) -> str:
@@ -96,13 +97,27 @@ def _rank(name: str, is_link: bool) -> int:
     return _HIDDEN if name.startswith(".") else int(is_link)
 
 
-def _entries(folder: str, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """Lists a folder; returns nothing where it was entered before."""
+def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool, bool]]:
+    """Yields each name of a folder, whether it is a folder, and whether that is a link.
+
+    Files are sorted by name, as many as are held at once. Nothing comes of a folder that was
+    entered before.
+    """
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
-        return []
+        return
     seen.add((status.st_dev, status.st_ino))
-    return list(os.scandir(folder))
+    names: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if _is_folder(entry):
+                yield entry.name, True, entry.is_symlink()
+                continue
+            names.append(entry.name)
+            if len(names) == _MOST_NAMES:
+                yield from ((name, False, False) for name in sorted(names))
+                names = []
+    yield from ((name, False, False) for name in sorted(names))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

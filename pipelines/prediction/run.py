@@ -12,6 +12,7 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.listing.folders import is_within
 from components.ingest.records.family import Tiled
+from components.ingest.records.record import Records
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary, total
 from components.ingest.source_state import source_state
@@ -277,11 +278,11 @@ def _shards(plan: PredictionPlan, found: Any, taken: frozenset[str]) -> _Work:
     listing = list_source(plan.reading, found)
     listing = replace(
         listing,
-        records=tuple(it for it in listing.records if escaped(it.key) not in taken),
+        records=Records(it for it in listing.records if escaped(it.key) not in taken),
         parts=tuple(it for it in listing.parts if escaped(it.source.scene_id) not in taken),
     )
     shards = layout.shard_count(listing.images, plan.config.shards)
-    lines = family_of(plan.reading.source).lines(listing, shards) if listing.images else []
+    lines = list(family_of(plan.reading.source).lines(listing, shards)) if listing.images else []
     reading = plan.reading.model_dump_json()
 
     def job_of(paths: PredictionPaths) -> ShardJob:

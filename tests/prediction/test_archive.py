@@ -91,7 +91,7 @@ def test_a_killed_run_continues_with_the_shards_that_it_lacks(archive, photograp
     predict_archive(plan, str(tmp_path / "whole"), in_process)
 
     listing = list_source(plan.reading)
-    lines = family_of(plan.reading.source).lines(listing, 3)
+    lines = list(family_of(plan.reading.source).lines(listing, 3))
     paths = PredictionPaths(str(tmp_path / "killed"), 3, "parquet")
     begin(paths, plan.identity, b"".join(lines))
     job = ShardJob(plan.reading.model_dump_json(), (), plan.model, 7, paths)

@@ -1,13 +1,14 @@
 """Names and paths of ingest's output."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
-from components.ingest.records.record import Record
+from components.ingest.records.record import Record, Records
+from components.raster.packed import in_order
 
 LISTING_FILE = "listing.jsonl"
 READ_LOG_FILE = "read.json"
@@ -50,12 +51,12 @@ def rejects_name(shard: int, shards: int) -> str:
     return f"rejects-{shard:05d}-of-{shards:05d}.jsonl"
 
 
-def in_writing_order(records: Sequence[Record]) -> list[Record]:
+def in_writing_order(records: Iterable[Record]) -> Iterator[Record]:
     """Shuffles records by the hash of their keys: every shard is a fair sample of all classes.
 
     The order depends on the keys alone, and training can read a shard from end to end.
     """
-    return sorted(records, key=_mixed)
+    return in_order(records, _mixed, Records)
 
 
 def _mixed(record: Record) -> bytes:
@@ -65,13 +66,13 @@ def _mixed(record: Record) -> bytes:
 def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
     """Yields one line of JSON for each shard: its records, in the order of writing."""
     mixed = in_writing_order(records)
-    bounds = [len(mixed) * shard // shards for shard in range(shards + 1)]
+    bounds = [len(records) * shard // shards for shard in range(shards + 1)]
     for first, last in pairwise(bounds):
-        rows = [_to_row(record) for record in mixed[first:last]]
+        rows = [_to_row(record) for record in islice(mixed, last - first)]
         yield json.dumps(rows, separators=(",", ":")).encode() + b"\n"
 
 
-def blocks_of(lines: Sequence[bytes]) -> list[ShardRange]:
+def blocks_of(lines: Iterable[bytes]) -> list[ShardRange]:
     """Returns each shard's range in the file of these lines."""
     blocks, offset = [], 0
     for shard, line in enumerate(lines):

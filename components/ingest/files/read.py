@@ -2,9 +2,10 @@
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
+from itertools import repeat
 
 from components.ingest.files.read_log import CHANGED
 from components.ingest.files.remote import remote_files
@@ -12,6 +13,7 @@ from components.raster.errors import PortableError, SkymillError
 from components.raster.file_state import open_file
 from components.raster.fingerprint import checksum_of_rest, unreadable_checksum
 from components.raster.location import is_remote, local_path
+from components.raster.packed import batched
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 
@@ -45,19 +47,12 @@ def read_file(uri: str, max_bytes: int) -> bytes:
     return _read_local(local_path(uri), max_bytes)
 
 
-def read_files(uris: Sequence[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
+def read_files(uris: Iterable[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
     """Yields the bytes of each file, or its failure, in the order of `uris`."""
-    if not any(map(is_remote, uris)):
-        for uri in uris:
-            try:
-                yield _read_local(local_path(uri), max_bytes)
-            except ReadFailure as failure:
-                yield failure
-        return
-    with ThreadPoolExecutor(_REMOTE_READERS) as pool:
-        for first in range(0, len(uris), _REMOTE_AHEAD):
-            ahead = uris[first : first + _REMOTE_AHEAD]
-            yield from pool.map(_outcome, ahead, [max_bytes] * len(ahead))
+    with ThreadPoolExecutor(_REMOTE_READERS) as pool:  # starts no thread for nothing
+        for ahead in batched(uris, _REMOTE_AHEAD):
+            in_turn = pool.map if any(map(is_remote, ahead)) else map
+            yield from in_turn(_outcome, ahead, repeat(max_bytes))
 
 
 def _outcome(uri: str, max_bytes: int) -> bytes | ReadFailure:

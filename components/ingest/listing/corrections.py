@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from components.ingest.listing.manifest import BadRow, classes_of, name_of, number_of, read_rows
-from components.ingest.records.record import Contents, Record
+from components.ingest.records.record import Contents, Record, Records
 from components.raster.errors import DataError
 from components.raster.text import readable
 
@@ -28,10 +28,10 @@ def corrected(found: Contents, uri: str | None) -> Contents:
     if uri is None:
         return found
     labels = _read(uri)
-    records = [
+    records = Records(
         record if key not in labels else _with_label(record, labels.pop(key), uri)
         for key, record in ((readable(it.key), it) for it in found.records)
-    ]
+    )
     if labels:
         named = ", ".join(sorted(labels)[:_NAMED])
         raise DataError(

@@ -55,7 +55,7 @@ def list_files(root: str, apart: str | None = None) -> Contents:
         DataError: there is no such folder.
     """
     found = Contents()
-    found.records += (Record(key, uri) for key, uri in _images(root, apart, found))
+    found.records.extend(Record(key, uri) for key, uri in _images(root, apart, found))
     return found
 
 

@@ -5,26 +5,29 @@ import json
 import math
 import os
 import posixpath
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 from components.ingest.files.read import ReadFailure, read_file
 from components.ingest.listing.config import MANIFEST_SUFFIXES, ManifestColumns
-from components.ingest.records.record import Contents, Record, SliceValue
+from components.ingest.records.record import Contents, Record, Records, SliceValue
 from components.ingest.records.reject import Reject
 from components.raster.documents import parse_json, table_rows
 from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
+from components.raster.packed import Packed
 from components.raster.reasons import Reason
 from components.raster.split import split_named
 from components.raster.text import composed, decoded, split_names
 
 LARGEST_BYTES = 4 * 2**30
 _LARGEST_FLOAT = 3.4e38
+_BATCH_ROWS = 4096
 _SAID = Record._fields[2:]  # all but key and place
 Row = Mapping[str, Any]
 
@@ -48,9 +51,8 @@ def list_manifest(uri: str, columns: ManifestColumns, encoding: str | None = Non
         DataError: the manifest cannot be read, or lacks a column that the config names.
     """
     rows = read_rows(uri, encoding)
-    sound = [row for row in rows if not isinstance(row, BadRow)]
-    _require_columns(sound, columns, uri)
-    slices = {name: iter(typed_column([row.get(name) for row in sound])) for name in columns.slices}
+    _require_columns(rows, columns, uri)
+    slices = {name: iter(typed_column(Packed(_cells(rows, name)))) for name in columns.slices}
     folder, found = _folder_of(uri), Contents()
     for number, row in enumerate(rows):
         if isinstance(row, BadRow):
@@ -68,7 +70,7 @@ def list_manifest(uri: str, columns: ManifestColumns, encoding: str | None = Non
     return found
 
 
-def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
+def read_rows(uri: str, encoding: str | None = None) -> Packed[Row | BadRow]:
     """Reads the rows of a manifest by its suffix; invalid lines of JSON are `BadRow`.
 
     Args:
@@ -87,22 +89,23 @@ def read_rows(uri: str, encoding: str | None = None) -> Sequence[Row | BadRow]:
         raise DataError(f"manifest {uri} cannot be read ({failure.detail})") from failure
     with translated(lambda why: DataError(f"manifest {uri} is not valid {suffix[1:]}: {why}")):
         if suffix == ".parquet":
-            return _parquet_rows(data)
+            return Packed(_parquet_rows(data))
         text = decoded(data, encoding)
-        return _csv_rows(text) if suffix == ".csv" else _json_rows(text)
+        return Packed(table_rows(_lines(text, ""))) if suffix == ".csv" else _json_rows(text)
 
 
-def _csv_rows(text: str) -> Sequence[Row]:
-    return list(table_rows(io.StringIO(text, newline="")))
+def _lines(text: str, newline: str) -> Iterable[str]:
+    """Splits a text as an open file does; a `StringIO` would take four bytes a character."""
+    data = text.encode("utf-8", "surrogatepass")
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogatepass", newline)
 
 
-def _json_rows(text: str) -> Sequence[Row | BadRow]:
+def _json_rows(text: str) -> Packed[Row | BadRow]:
     """Parses a row per line. Raises ValueError where no line is one: the file has another form."""
-    lines = enumerate(text.split("\n"), start=1)
-    rows = [_json_row(line, number) for number, line in lines if line.strip()]
-    bad = [row for row in rows if isinstance(row, BadRow)]
-    if rows and len(bad) == len(rows):
-        raise ValueError(bad[0].why)
+    lines = enumerate((line.removesuffix("\n") for line in _lines(text, "\n")), start=1)
+    rows = Packed(_json_row(line, number) for number, line in lines if line.strip())
+    if rows and isinstance(rows[0], BadRow) and all(isinstance(row, BadRow) for row in rows):
+        raise ValueError(rows[0].why)
     return rows
 
 
@@ -116,21 +119,28 @@ def _json_row(line: str, number: int) -> Row | BadRow:
     return row if isinstance(row, dict) else BadRow(f"line {number} must hold one JSON object")
 
 
-def _parquet_rows(data: bytes) -> Sequence[Row]:
+def _parquet_rows(data: bytes) -> Iterator[Row]:
     import pyarrow
     import pyarrow.parquet
 
-    rows: list[Row] = pyarrow.parquet.read_table(pyarrow.BufferReader(data)).to_pylist()
-    return rows
+    table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))
+    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
+        yield from batch.to_pylist()
 
 
-def _require_columns(rows: Sequence[Row], columns: ManifestColumns, uri: str) -> None:
+def _cells(rows: Iterable[Row | BadRow], name: str) -> Iterator[Any]:
+    """Yields the cells of a column, of valid rows."""
+    return (row.get(name) for row in rows if not isinstance(row, BadRow))
+
+
+def _require_columns(rows: Iterable[Row | BadRow], columns: ManifestColumns, uri: str) -> None:
     truth = (columns.label, columns.labels, columns.number, columns.mask)
     named = (columns.uri, *truth, columns.split, columns.group)
     wanted = [name for name in (*named, *columns.slices) if name is not None]
-    present = {name for row in rows for name in row if isinstance(name, str)}
+    named_in_rows = {tuple(row) for row in rows if not isinstance(row, BadRow)}
+    present = {name for names in named_in_rows for name in names if isinstance(name, str)}
     missing = [name for name in wanted if name not in present]
-    if rows and missing:
+    if named_in_rows and missing:
         raise DataError(
             f"manifest {uri} has no column {', '.join(missing)}; it has "
             f"{', '.join(sorted(present))}: name the right ones in source.columns"
@@ -232,15 +242,15 @@ def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
     return () if says_none else None
 
 
-def typed_column(cells: Sequence[Any]) -> list[SliceValue | None]:
+def typed_column(cells: Collection[Any]) -> Packed[SliceValue | None]:
     """Gives a whole slice column one type, so that statistics see one: integers, else floats, else
     text. Text becomes a number only where every cell reads back the same (`007` stays text)."""
     for kind in (int, float):
         try:
-            return [None if _text(cell) is None else _exact(cell, kind) for cell in cells]
+            return Packed(None if _text(cell) is None else _exact(cell, kind) for cell in cells)
         except ValueError:
             continue
-    return [name_of(cell) for cell in cells]
+    return Packed(map(name_of, cells))
 
 
 def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
@@ -255,17 +265,14 @@ def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
     return number
 
 
-def _without_repeats(records: list[Record]) -> tuple[list[Record], list[Reject]]:
+def _without_repeats(records: Records) -> tuple[Records, list[Reject]]:
     """Keeps one record per key where all rows agree; rejects rows that contradict each other."""
-    records = sorted(records, key=repr)  # the order of the rows has no effect
-    times = Counter(record.key for record in records)
-    kept = [record for record in records if times[record.key] == 1]
-    repeated: dict[str, list[Record]] = {}
-    for record in records:
-        if times[record.key] > 1:
-            repeated.setdefault(record.key, []).append(record)
-    rejects = []
-    for rows in repeated.values():
+    kept, rejects = Records(), []
+    for _, same in groupby(records.by_key(), attrgetter("key")):
+        rows = sorted(same, key=repr)  # the order of the rows has no effect
+        if len(rows) == 1:
+            kept.append(rows[0])
+            continue
         differing = [name for name in _SAID if any(_differ(name, rows))]
         detail = f"{len(rows)} rows name the same file"
         if differing:

@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from components.ingest.files.layout import listing_lines, records_of
 from components.ingest.records.family import Entries, FingerprintInput, WholeScenes
-from components.ingest.records.record import Contents, Listing, Record
+from components.ingest.records.record import Contents, Listing, Record, Records
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
@@ -33,9 +33,9 @@ class RecordFamily:
         )
         return WholeScenes(scenes, found.rejects, found.ignored)
 
-    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+    def lines(self, listing: Listing, shards: int) -> Iterator[bytes]:
         """Serializes a listing: a line of JSON for each shard."""
-        return list(listing_lines(listing.records, shards))
+        return listing_lines(listing.records, shards)
 
     def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
         """Returns a function from a record's key to its file, for the records of a line."""
@@ -58,37 +58,33 @@ def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
             f"no usable image in {source_uri}: "
             f"{in_words(found.rejects)}, {found.ignored.total()} other files"
         )
-    records = sorted(found.records, key=attrgetter("key"))
+    records = found.records.by_key()
     if settings.split.stratify:
         records = _stratified(records, settings.split)
     return Listing(
-        records=tuple(records),
+        records=records,
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=settings.classes or found.classes or seen_classes(found.records),
+        classes=settings.classes or found.classes or seen_classes(records),
         scalings=found.scalings,
         train_to_test_m=found.train_to_test_m,
     )
 
 
-def of_classes(
-    records: Sequence[Record], classes: Sequence[str] | None
-) -> tuple[list[Record], list[Reject]]:
+def of_classes(records: Records, classes: Sequence[str] | None) -> tuple[Records, list[Reject]]:
     """Returns the records whose classes are all configured, and rejects for the others."""
     if classes is None:
-        return list(records), []
+        return records, []
     known = set(classes)
-    rejects = [
-        Reject(
-            record.key,
-            record.uri,
-            Reason.UNKNOWN_LABEL,
-            f"{', '.join(sorted(set(record.names) - known))} is not among the configured classes",
-        )
-        for record in records
-        if not known.issuperset(record.names)
-    ]
-    return [record for record in records if known.issuperset(record.names)], rejects
+    kept, rejects = Records(), []
+    for record in records:
+        if known.issuperset(record.names):
+            kept.append(record)
+        else:
+            others = ", ".join(sorted(set(record.names) - known))
+            detail = f"{others} is not among the configured classes"
+            rejects.append(Reject(record.key, record.uri, Reason.UNKNOWN_LABEL, detail))
+    return kept, rejects
 
 
 def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
@@ -160,17 +156,17 @@ def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[objec
         yield record.boxes_of
 
 
-def _stratified(records: Sequence[Record], split: SplitConfig) -> list[Record]:
+def _stratified(records: Records, split: SplitConfig) -> Records:
     """Assigns a split to each record; given ones stay, and groups stay together."""
     units: dict[str, Counter[str]] = {}
     for record in records:
         if record.split is None:
             units.setdefault(_unit(record), Counter()).update(record.names or ("",))
     found = stratified_splits(units, split)
-    return [
+    return Records(
         record if record.split else record._replace(split=found[_unit(record)])
         for record in records
-    ]
+    )
 
 
 def _unit(record: Record) -> str:

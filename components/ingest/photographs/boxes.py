@@ -6,7 +6,7 @@ from components.ingest.listing.folders import is_within, list_files
 from components.ingest.photographs.config import BoxedSource
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
-from components.ingest.records.record import Contents, Record
+from components.ingest.records.record import Contents, Record, Records
 from components.ingest.records.reject import Reject, reject_of_label
 from components.raster.labels.box_files import box_files, left_out_beside
 from components.raster.labels.boxes import (
@@ -33,7 +33,7 @@ def list_boxed(source: BoxedSource) -> Contents:
     found, labels = list_files(source.uri, source.boxes.path), read_boxes(source.boxes)
     keys, names = [record.key for record in found.records], [it.name for it in labels.images]
     pairs = labels.pair([[file_name(key)] for key in keys])
-    named = []
+    named = Records()
     for place, record in enumerate(found.records):
         image = pairs.truth_of[place]
         if image is not None:

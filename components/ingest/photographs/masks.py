@@ -13,7 +13,7 @@ from components.ingest.listing.folders import is_within, list_files
 from components.ingest.photographs.config import MaskedSource, MaskLegend
 from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
-from components.ingest.records.record import Contents, Record
+from components.ingest.records.record import Contents, Record, Records
 from components.ingest.records.reject import Reject
 from components.raster.labels.class_raster import (
     ClassLegend,
@@ -46,12 +46,13 @@ def list_masked(source: MaskedSource) -> Contents:
     found, masks = list_files(source.uri, apart=source.masks), list_files(source.masks)
     keys = [record.key for record in found.records]
     mask_keys = [mask.key for mask in masks.records]
+    mask_uris = [mask.uri for mask in masks.records]
     pairs = pair([[file_name(key)] for key in keys], list(map(file_name, mask_keys)))
-    named = []
+    named = Records()
     for place, record in enumerate(found.records):
         mask = pairs.truth_of[place]
         if mask is not None:
-            mask_uri, group = masks.records[mask].uri, source.group_of(record.key)
+            mask_uri, group = mask_uris[mask], source.group_of(record.key)
             named.append(record._replace(mask_uri=mask_uri, group=group))
         elif place in pairs.disputes:
             detail = f"in {source.masks} {pairs.disputes[place].explain(keys, mask_keys)}"
@@ -62,7 +63,7 @@ def list_masked(source: MaskedSource) -> Contents:
     found.records, found.classes = named, source.legend_classes
     found.rejects += masks.rejects
     if not is_within(source.uri, source.masks):  # the others are counted already
-        unused = Counter({UNUSED_MASK: len(masks.records) - len(pairs.used)})
+        unused = Counter({UNUSED_MASK: len(mask_keys) - len(pairs.used)})
         found.ignored += masks.ignored + unused
     return found
 

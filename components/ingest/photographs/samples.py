@@ -1,6 +1,7 @@
 """Examples of photographs before they are encoded."""
 
 from collections.abc import Iterator
+from itertools import tee
 
 from components.ingest.files.layout import in_writing_order
 from components.ingest.files.read import ReadFailure, read_file, read_files
@@ -17,8 +18,9 @@ def sample_photographs(
 ) -> Iterator[DecodedExample | Reject]:
     """Yields every example or reject, mixed as they will be written."""
     validate = ImageValidator(settings.image, decode=True)
-    records, most = in_writing_order(listing.records), settings.image.max_bytes
-    contents = read_files([record.uri for record in records], most)
+    records, ahead = tee(in_writing_order(listing.records))
+    most = settings.image.max_bytes
+    contents = read_files((record.uri for record in ahead), most)
     for record, content in zip(records, contents, strict=True):
         if isinstance(content, ReadFailure):
             yield Reject(record.key, record.uri, content.reason, content.detail)

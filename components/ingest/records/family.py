@@ -103,7 +103,7 @@ class Family(Protocol[Found]):
         """Returns what workers will read, with the splits that are known before."""
         ...
 
-    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+    def lines(self, listing: Listing, shards: int) -> Iterable[bytes]:
         """Serializes a listing: a line of JSON for each shard, at most `shards`."""
         ...
 

@@ -1,21 +1,25 @@
 """Records: a source's metadata of its images, before any image is read."""
 
+import pickle
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import starmap
+from operator import attrgetter
 from types import MappingProxyType
 from typing import NamedTuple
 
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import ScenePart
 from components.raster.band_scalings import BandScalings
+from components.raster.packed import Packed, in_order
 from components.raster.truth.value import Truth
 
 SliceValue = str | int | float
 
 
 class Record(NamedTuple):
-    """One image that a source names (a tuple, since there may be millions).
+    """One image that a source names (a tuple; `Records` holds millions).
 
     Attributes:
         key: path below the source's root, `/` between parts; no two records share one.
@@ -53,6 +57,46 @@ class Record(NamedTuple):
         return replace(other, label=self.label, labels=self.labels, number=self.number)
 
 
+_DEFAULTS = tuple(Record("", ""))
+_SLICES = Record._fields.index("slices")
+
+
+class Records(Packed[Record]):
+    """Records of images in compressed blocks: ten to forty bytes each instead of hundreds.
+
+    Attributes:
+        is_sorted: they are in the order of their keys.
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self.is_sorted = True
+        self._last_key = ""
+        super().__init__(records)
+
+    def append(self, item: Record) -> None:
+        """Adds a record at the end."""
+        if item.key < self._last_key:
+            self.is_sorted = False
+        self._last_key = item.key
+        super().append(item)
+
+    def by_key(self) -> "Records":
+        """Returns the records in the order of their keys."""
+        return self if self.is_sorted else Records(in_order(self, attrgetter("key"), Records))
+
+    def _dump(self, items: list[Record]) -> bytes:
+        """Serializes a column for each field up to the last that any of the records has."""
+        columns = list(zip(*items, strict=True))
+        while columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(items):
+            columns.pop()
+        if len(columns) > _SLICES:
+            columns[_SLICES] = tuple(map(dict, columns[_SLICES]))
+        return pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
+
+    def _load(self, data: bytes) -> Iterable[Record]:
+        return starmap(Record, zip(*pickle.loads(data), strict=True))
+
+
 @dataclass
 class Contents:
     """Items that a source names, in any order; `ignored` counts non-image files by suffix.
@@ -64,7 +108,7 @@ class Contents:
         train_to_test_m: as in `Listing`.
     """
 
-    records: list[Record] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     rejects: list[Reject] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     classes: tuple[str, ...] = ()
@@ -88,7 +132,7 @@ class Listing:
             without places, or without tiles of one of them.
     """
 
-    records: tuple[Record, ...]
+    records: Sequence[Record]
     rejects: tuple[Reject, ...]
     ignored: Mapping[str, int]
     classes: tuple[str, ...]

@@ -167,7 +167,7 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path):
     ],
 )
 def test_a_slice_column_has_one_type(cells, typed):
-    found = typed_column(cells)
+    found = list(typed_column(cells))
     assert found == typed
     assert [type(cell) for cell in found] == [type(cell) for cell in typed]
 

@@ -166,7 +166,7 @@ def made(name: str, root: Path) -> Tree:
 def written(config: IngestConfig, listing: Listing, folder: Path) -> list[WrittenShard]:
     """The shards of a listing, as one worker writes them."""
     shards = 2
-    lines = family_of(config.source).lines(listing, shards)
+    lines = list(family_of(config.source).lines(listing, shards))
     paths = ShardPaths(*(str(folder / name) for name in ("examples", "rejects", "partial")), shards)
     storage.make_folder(paths.partial)
     storage.write(paths.listing, b"".join(lines))

@@ -1,6 +1,6 @@
 """Conversion of chips to examples, in a worker."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.views import chip_source, open_chip
@@ -41,7 +41,7 @@ class ChipConverter:
                 yield self._encode(record, tile, view, Truth(), scene=record.group)
 
     def read(
-        self, records: Sequence[Record]
+        self, records: Iterable[Record]
     ) -> Iterator[tuple[Record, tuple[View, Tile] | Reject]]:
         """Yields each record with its view and pixels, or its reject."""
         for record in records:

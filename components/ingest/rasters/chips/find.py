@@ -11,7 +11,7 @@ from components.ingest.rasters.chips.views import chip_source, open_chips
 from components.ingest.rasters.scalings import Scalings
 from components.ingest.rasters.split import rejected_areas, splits_of, train_to_test_m
 from components.ingest.rasters.views import scene_reject
-from components.ingest.records.record import Contents, Record
+from components.ingest.records.record import Contents, Record, Records
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.raster.band_scalings import BandScalings
@@ -33,10 +33,10 @@ def name_chips(source: ChipsSource) -> Contents:
         found = list_folders(source.uri)
     else:
         found = list_files(source.uri)
-    found.records = [
+    found.records = Records(
         record._replace(group=record.group or source.group_of(record.key))
         for record in found.records
-    ]
+    )
     return corrected(found, source.corrections)
 
 

@@ -72,9 +72,9 @@ class TiledScenes(ABC, Generic[Options]):
         """Opens headers, plans tiles, and assigns a split to each by its place."""
         return list_scenes(settings, self.source, self.uri, found)
 
-    def lines(self, listing: Listing, shards: int) -> list[bytes]:
+    def lines(self, listing: Listing, shards: int) -> Iterator[bytes]:
         """Serializes a listing: a line of JSON for each shard, of whole parts."""
-        return list(part_lines(listing.parts, min(shards, len(listing.parts))))
+        return part_lines(listing.parts, min(shards, len(listing.parts)))
 
     def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
         """Returns a function from a tile's key to the first file of its scene."""
