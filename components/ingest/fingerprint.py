@@ -1,12 +1,12 @@
 """Fingerprint of a source, taken before a pipeline starts."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from components.ingest.config import SourceConfig
 from components.ingest.files.checksums import UNKNOWN, content_checksums
-from components.ingest.records.family import FingerprintInput
+from components.ingest.records.family import ChecksumsOf, FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.fingerprint import fingerprint_of
 from components.raster.spatial.rules import SplitRule
@@ -26,7 +26,7 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
         DataError: the source as a whole cannot be read.
     """
     covered = fingerprint_input(source, split_by)
-    return fingerprint_with(content_checksums(covered.files), covered)
+    return fingerprint_with(content_checksums, covered)
 
 
 def fingerprint_input(
@@ -47,10 +47,18 @@ def fingerprint_input(
     return family.fingerprint_input(family.find() if found is None else found, split_files)
 
 
-def fingerprint_with(checksums: Mapping[str, str], covered: FingerprintInput) -> str:
+def fingerprint_with(checksums_of: ChecksumsOf, covered: FingerprintInput) -> str:
     """Computes a fingerprint from the checksums of the files that it covers."""
-    digest = fingerprint_of(covered.entries(checksums))
-    return f"{uuid.uuid4().hex}-{digest}" if UNKNOWN in checksums.values() else digest
+    unknown = False
+
+    def noted(files: Iterable[str]) -> Iterator[str]:
+        nonlocal unknown
+        for checksum in checksums_of(files):
+            unknown |= checksum == UNKNOWN
+            yield checksum
+
+    digest = fingerprint_of(covered.entries(noted))
+    return f"{uuid.uuid4().hex}-{digest}" if unknown else digest
 
 
 def same_data(one: str, other: str) -> bool:

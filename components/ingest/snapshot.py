@@ -5,8 +5,10 @@ before the run, and files may come, go and change until ingest has read the last
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import tee
 from types import MappingProxyType
 from typing import Any, Self
 
@@ -19,8 +21,10 @@ from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.fingerprint import FileMark
 from components.raster.location import local_path
+from components.raster.packed import batched
 
 _NAMED = 3
+_MOST_AT_ONCE = 1024  # files whose checksums are held
 _START_AGAIN = (
     "Nothing of it was kept. Run again once nobody writes there; a run that is started by a marker "
     "(skymill watch) waits for the end of an upload."
@@ -53,17 +57,17 @@ class Snapshot:
             SourceChanged: it changed meanwhile.
         """
         family = family_of(config.source)
-        read_first = content_marks(family.files_read_to_find())  # workers read them again
+        read_first = _marks_of(family.files_read_to_find())  # workers read them again
         found = family.find()
         covered = fingerprint_input(config.source, config.split_by, found)
-        marks = content_marks(_looked_at(covered))
+        marks = _marks_of(covered.looked_at())
         _refuse(config, _changed(read_first, marks))
         return cls(config, found, covered, marks)
 
     @property
     def is_complete(self) -> bool:
         """Tells whether the fingerprint is known before workers have read anything."""
-        return not self._covered.read_whole
+        return next(iter(self._covered.read_whole()), None) is None
 
     def require(
         self, started_for: str | None, read: Mapping[str, str] = MappingProxyType({})
@@ -77,11 +81,11 @@ class Snapshot:
         Raises:
             SourceChanged: it was started for other data.
         """
-        found = fingerprint_with(self._checksums(read), self._covered)
+        found = fingerprint_with(partial(self._checksums, read), self._covered)
         if started_for is None:
             return found
         if not same_data(started_for, found):
-            newest = max(self._covered.files, key=_changed_at, default="")
+            newest = max(self._covered.files(), key=_changed_at, default="")
             raise SourceChanged(
                 f"{self.config.source.uri} has changed since this run was started: it was "
                 f"started for data with the fingerprint {started_for}, and they have "
@@ -95,21 +99,25 @@ class Snapshot:
         Files that workers read whole are left to `require`: whatever becomes of them later.
         """
         covered = fingerprint_input(self.config.source, self.config.split_by, self.found)
-        now = _marks_after(self._marks, _looked_at(covered))
+        now = _marks_after(self._marks, list(covered.looked_at()))
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
-    def _checksums(self, read: Mapping[str, str]) -> dict[str, str]:
-        """Returns the checksum of every file. Those that were left out by their class are read now,
+    def _checksums(self, read: Mapping[str, str], paths: Iterable[str]) -> Iterator[str]:
+        """Yields the checksum of each file. Those that were left out by their class are read now,
         since nothing but the fingerprint depends on their content."""
-        marked = {path: mark.checksum for path, mark in self._marks.items()}
-        whole = self._covered.read_whole
-        others = content_checksums([path for path in whole if path not in read])
-        return marked | {path: read[path] for path in whole if path in read} | others
+        for some in batched(paths, _MOST_AT_ONCE):
+            known = [self._known(read, path) for path in some]
+            others = content_checksums(path for path, it in zip(some, known, strict=True) if not it)
+            yield from (it or next(others) for it in known)
+
+    def _known(self, read: Mapping[str, str], path: str) -> str | None:
+        mark = self._marks.get(path)
+        return read.get(path) if mark is None else mark.checksum
 
 
-def _looked_at(covered: FingerprintInput) -> list[str]:
-    """Returns the files that are looked at before and after workers read."""
-    return [path for path in covered.files if path not in covered.read_whole]
+def _marks_of(paths: Iterable[str]) -> dict[str, FileMark]:
+    one, two = tee(paths)
+    return dict(zip(one, content_marks(two), strict=True))
 
 
 def _changed_at(path: str) -> int:
@@ -128,7 +136,7 @@ def _marks_after(before: Mapping[str, FileMark], files: Sequence[str]) -> dict[s
     proven = {
         path: before[path] for path in files if path in before and _is_proven(path, before[path])
     }
-    return proven | content_marks([path for path in files if path not in proven])
+    return proven | _marks_of(path for path in files if path not in proven)
 
 
 def _is_proven(path: str, mark: FileMark) -> bool:

@@ -56,8 +56,8 @@ def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> Sou
         DataError: the source as a whole cannot be read.
     """
     covered = fingerprint_input(source, split_by)
-    seen = _look(covered.files)
-    token = fingerprint_with({uri: stamp.state for uri, stamp in seen.items()}, covered)
+    seen = _look(list(covered.files()))
+    token = fingerprint_with(lambda uris: (seen[uri].state for uri in uris), covered)
     return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
 
 

@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import NamedTuple
 
 from components.raster.effort import Effort
 from components.raster.file_state import FileState, open_file, status_of
+from components.raster.packed import batched, in_order
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
@@ -26,7 +28,7 @@ _remembered: dict[FileState, str] = {}
 def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
     """Computes the sha256, in hex, over entries that JSON can write, in any order."""
     digest = hashlib.sha256()
-    for line in sorted(json.dumps(list(entry)) for entry in entries):
+    for line in in_order(json.dumps(list(entry)) for entry in entries):
         digest.update(line.encode() + b"\n")
     return digest.hexdigest()
 
@@ -45,28 +47,29 @@ class FileMark(NamedTuple):
     was_old: bool = False
 
 
-def checksums_of_files(paths: Sequence[str]) -> list[str]:
-    """Computes the sha256 of each local file; `!` and the kind of error where a read fails."""
-    return [mark.checksum for mark in marks_of_files(paths)]
+def checksums_of_files(paths: Iterable[str]) -> Iterator[str]:
+    """Yields the sha256 of each local file; `!` and the kind of error where a read fails."""
+    return (mark.checksum for mark in marks_of_files(paths))
 
 
-def marks_of_files(paths: Sequence[str]) -> list[FileMark]:
-    """Reads each local file; a file that cannot be read has a mark as well.
+def marks_of_files(paths: Iterable[str]) -> Iterator[FileMark]:
+    """Yields the mark of each local file, in order; one that cannot be read has a mark as well.
 
     Files that are slow to read are read by several threads. Small files in the page cache are not:
     threads would only pass Python's lock to and fro, which takes longer than to read them.
     """
-    marks: list[FileMark] = []
+    waiting = iter(paths)
+    at_once = 1
     slow_parts = 0  # one alone may be a pause of the garbage collector
-    while len(marks) < len(paths) and slow_parts < 2:
-        part = paths[len(marks) : 2 * len(marks) + 1][:_MOST_AT_ONCE]
+    while slow_parts < 2 and (part := list(islice(waiting, at_once))):
         began = Effort.so_far()
-        marks += map(_mark, part)
+        marks = list(map(_mark, part))
         slow_parts = slow_parts + 1 if is_slow(Effort.so_far().since(began), len(part)) else 0
+        at_once = min(2 * at_once, _MOST_AT_ONCE)
+        yield from marks
     with ThreadPoolExecutor(_READERS) as pool:  # starts no thread for nothing
-        for first in range(len(marks), len(paths), _MOST_AT_ONCE):
-            marks += pool.map(_mark, paths[first : first + _MOST_AT_ONCE])
-    return marks
+        for part in batched(waiting, _MOST_AT_ONCE):
+            yield from pool.map(_mark, part)
 
 
 def is_slow(effort: Effort, files: int) -> bool:

@@ -35,7 +35,8 @@ class Units:
 
         Two looks that return the same state saw the same content. No file is read.
         """
-        entries = iter(self.covered.entries(file_states(self.covered.files)))
+        found = file_states(list(self.covered.files()))
+        entries = iter(self.covered.entries(lambda uris: map(found.__getitem__, uris)))
         own = zip(self.names, self.places, islice(entries, len(self.names)), strict=True)
         states = {name: _digest((*places, *entry)) for name, places, entry in own}
         shared = [it for it in entries if it[0] != "reject"]  # which no other unit depends on

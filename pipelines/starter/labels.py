@@ -52,9 +52,9 @@ class FoundLabels:
 
 def is_called_as_labels(folder: str, path: str) -> bool:
     """Checks whether a raster below a folder, or a folder above it, is named like labels."""
-    *above, name = Path(os.path.relpath(path, folder)).parts
+    *above, name = os.path.relpath(path, folder).split(os.sep)  # a Path would keep every name
     is_below = any(part.lower() in _FOLDERS for part in above)
-    return is_below or _WORDS.search(Path(name).stem.lower()) is not None
+    return is_below or _WORDS.search(os.path.splitext(name)[0].lower()) is not None
 
 
 def find_labels(folder: str, scenes: Sequence[str]) -> FoundLabels | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 from typing import Any
@@ -13,6 +13,7 @@ from components.ingest.rasters.scenes.views import open_scene_views
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
 from components.raster.image import ImageSpec
+from components.raster.packed import Packed
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.scene.sensors import sensor_band
@@ -71,7 +72,7 @@ def propose_scenes(folder: str) -> SceneProposal | None:
     Raises:
         DataError: the scenes have no labels beside them, or several candidates.
     """
-    paths = [record.uri for record in list_files(folder).records]
+    paths = Packed(record.uri for record in list_files(folder).records.by_key())
     pictures = _candidates(folder, paths, _PICTURES)
     rasters = _candidates(folder, paths, _RASTERS) or pictures
     if not rasters or _are_classes(folder, rasters):
@@ -104,12 +105,12 @@ def _least_side(folder: str, with_map: bool, are_pictures: bool) -> float:
     return _LEAST_LABELLED_PX if with_map else _LEAST_SCENE_PX
 
 
-def _candidates(folder: str, paths: Sequence[str], suffixes: tuple[str, ...]) -> list[str]:
-    return [
+def _candidates(folder: str, paths: Iterable[str], suffixes: tuple[str, ...]) -> Packed[str]:
+    return Packed(
         path
-        for path in sorted(paths)
+        for path in paths
         if path.lower().endswith(suffixes) and not is_called_as_labels(folder, path)
-    ]
+    )
 
 
 def _are_classes(folder: str, rasters: Sequence[str]) -> bool:

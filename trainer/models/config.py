@@ -105,7 +105,7 @@ class Backbone(_Body):
         """Returns the content digests of the named files, by field."""
         if self.weights in (None, "imagenet") or not os.path.isfile(self.weights):
             return {}
-        return {"weights": checksums_of_files([self.weights])[0]}
+        return {"weights": next(checksums_of_files([self.weights]))}
 
 
 def is_folder(preset: str) -> bool:
@@ -195,7 +195,7 @@ class Custom(Built):
         """Returns the content digests of the named files, by field."""
         if self.weights is None or not os.path.isfile(self.weights):
             return {}
-        return {"weights": checksums_of_files([self.weights])[0]}
+        return {"weights": next(checksums_of_files([self.weights]))}
 
 
 Model = Annotated[SmallCnn | Backbone | Preset | Custom, Field(discriminator="kind")]

@@ -1,12 +1,14 @@
 """Checksums that represent the content of files, local or remote."""
 
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, groupby
 
 from components.ingest.files.remote import content_state
 from components.raster.fingerprint import FileMark, marks_of_files
 from components.raster.location import is_remote
+from components.raster.packed import batched
 
 WEB = ("http://", "https://")
 #: Represents content without any known state.
@@ -14,19 +16,29 @@ UNKNOWN = "?"
 _WEB_TIMEOUT_S = 30.0
 _STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
 _STORE_REQUESTS = 32  # at a time: a store answers each in tens of milliseconds
+_MOST_AT_ONCE = 1024  # files whose checksums are held
 
 
-def content_checksums(uris: Sequence[str]) -> dict[str, str]:
-    """Returns the sha256 of local files, and a state that represents the content of remote ones."""
-    return {uri: mark.checksum for uri, mark in content_marks(uris).items()}
+def content_checksums(uris: Iterable[str]) -> Iterator[str]:
+    """Yields, in order, the sha256 of local files, and a state that represents the content of
+    remote ones."""
+    return (mark.checksum for mark in content_marks(uris))
 
 
-def content_marks(uris: Sequence[str]) -> dict[str, FileMark]:
-    """Returns `content_checksums` with the state of each local file before it was read."""
-    local = [uri for uri in uris if not is_remote(uri)]
-    found = dict(zip(local, marks_of_files(local), strict=True))
+def content_marks(uris: Iterable[str]) -> Iterator[FileMark]:
+    """Yields `content_checksums` with the state of each local file before it was read."""
+    parts = batched(uris, _MOST_AT_ONCE)
+    for some_remote, alike in groupby(parts, lambda part: any(map(is_remote, part))):
+        if some_remote:
+            yield from chain.from_iterable(map(_marks_of_part, alike))
+        else:  # in one go, since it learns how slow the files are to read
+            yield from marks_of_files(chain.from_iterable(alike))
+
+
+def _marks_of_part(uris: Sequence[str]) -> Iterator[FileMark]:
+    local = marks_of_files(uri for uri in uris if not is_remote(uri))
     remote = _remote_checksums([uri for uri in uris if is_remote(uri)])
-    return found | {uri: FileMark(checksum) for uri, checksum in remote.items()}
+    return (FileMark(remote[uri]) if is_remote(uri) else next(local) for uri in uris)
 
 
 def _remote_checksums(uris: Sequence[str]) -> dict[str, str]:

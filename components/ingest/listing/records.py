@@ -3,14 +3,17 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice, tee
 from operator import attrgetter
+from types import MappingProxyType
 
 from components.ingest.files.layout import listing_lines, records_of
-from components.ingest.records.family import Entries, FingerprintInput, WholeScenes
+from components.ingest.records.family import ChecksumsOf, Entries, FingerprintInput, WholeScenes
 from components.ingest.records.record import Contents, Listing, Record, Records
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
+from components.raster.location import is_remote
 from components.raster.reasons import Reason
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.split import SplitConfig
@@ -98,35 +101,53 @@ def fingerprint_input_of_records(
     found: Contents,
     split_files: Sequence[str],
     *,
-    sides_of: Callable[[str], Sequence[str]] = lambda uri: (),
-    box_files: Mapping[str, str] | None = None,
+    sides_of: Callable[[str], Sequence[str]] | None = None,
+    box_files: Mapping[str, str] = MappingProxyType({}),
+    read_whole: bool = False,
 ) -> FingerprintInput:
     """Covers each record with its values and content, and the other files.
 
     Args:
         found: the records and rejects of a source.
         split_files: files by whose content splits are drawn.
-        sides_of: the files that are read beside a file.
+        sides_of: the files that are read beside a file; None: none.
         box_files: files of boxes, by key.
+        read_whole: workers read the local files of records once and whole.
     """
-    boxes = box_files or {}
-    sides = {record.uri: beside for record in found.records if (beside := sides_of(record.uri))}
-    masks = [record.mask_uri for record in found.records if record.mask_uri is not None]
-    files = [path for record in found.records for path in (record.uri, *sides.get(record.uri, ()))]
+    beside = {}
+    if sides_of is not None:
+        uris = (record.uri for record in found.records)
+        beside = {uri: sides for uri in uris if (sides := sides_of(uri))}
+
+    def of_records(*, whole: bool) -> Iterator[str]:
+        for record in found.records:
+            files = _files(record, beside)
+            yield from (path for path in files if (read_whole and not is_remote(path)) is whole)
+
     return FingerprintInput(
-        [*files, *masks, *boxes.values(), *split_files],
-        partial(_entries, found, split_files, sides, boxes),
+        lambda: chain(of_records(whole=False), box_files.values(), split_files),
+        partial(_entries, found, split_files, beside, box_files),
+        (lambda: of_records(whole=True)) if read_whole else tuple,
     )
+
+
+def _files(record: Record, beside: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lists the image's file, its mask's, and those beside the image."""
+    masks = () if record.mask_uri is None else (record.mask_uri,)
+    return [record.uri, *masks, *beside.get(record.uri, ())]
 
 
 def _entries(
     found: Contents,
     split_files: Sequence[str],
-    sides: Mapping[str, Sequence[str]],
+    beside: Mapping[str, Sequence[str]],
     boxes: Mapping[str, str],
-    checksums: Mapping[str, str],
+    checksums_of: ChecksumsOf,
 ) -> Entries:
-    for record in found.records:
+    each, ahead = tee((record, _files(record, beside)) for record in found.records)
+    checksums = checksums_of(path for _, files in ahead for path in files)
+    for record, files in each:
+        image, *others = islice(checksums, len(files))
         yield (
             record.key,
             record.label,
@@ -134,26 +155,27 @@ def _entries(
             record.split,
             record.group,
             sorted(record.slices.items()),
-            checksums[record.uri],
-            *_other_truth(record, checksums),
-            *(checksums[path] for path in sides.get(record.uri, ())),
+            image,
+            *_other_truth(record, others),
         )
     for reject in found.rejects:
         yield "reject", reject.key, reject.reason.value
-    for key, path in boxes.items():
-        yield "boxes", key, checksums[path]
-    for path in split_files:
-        yield "split", checksums[path]
+    for key, checksum in zip(boxes, checksums_of(boxes.values()), strict=True):
+        yield "boxes", key, checksum
+    for checksum in checksums_of(split_files):
+        yield "split", checksum
 
 
-def _other_truth(record: Record, checksums: Mapping[str, str]) -> Iterator[object]:
-    """Yields a record's truth other than classes."""
+def _other_truth(record: Record, checksums: Sequence[str]) -> Iterator[object]:
+    """Yields a record's truth other than classes, and the checksums of its other files: that of a
+    mask before the name in a file of boxes."""
+    masks = 0 if record.mask_uri is None else 1
     if record.number is not None:
         yield record.number
-    if record.mask_uri is not None:
-        yield checksums[record.mask_uri]
+    yield from checksums[:masks]
     if record.boxes_of is not None:
         yield record.boxes_of
+    yield from checksums[masks:]
 
 
 def _stratified(records: Records, split: SplitConfig) -> Records:

@@ -26,7 +26,6 @@ from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.ingest.records.source import Located
 from components.ingest.records.survey import Survey
-from components.raster.location import is_remote
 
 Options = TypeVar("Options", bound=Located)
 
@@ -59,10 +58,8 @@ class Photographs(RecordFamily, ABC, Generic[Options]):
 
     def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
         """Covers each image, and the other files."""
-        covered = fingerprint_input_of_records(found, split_files, box_files=self.box_files())
-        files = (path for record in found.records for path in (record.uri, record.mask_uri))
-        local = frozenset(path for path in files if path is not None and not is_remote(path))
-        return replace(covered, read_whole=local)
+        boxes = self.box_files()
+        return fingerprint_input_of_records(found, split_files, box_files=boxes, read_whole=True)
 
     def listing(self, settings: Settings, found: Contents) -> Listing:
         """Returns the images of configured classes."""

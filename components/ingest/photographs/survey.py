@@ -1,10 +1,13 @@
 """Survey of the splits of photographs."""
 
+from array import array
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import tee
 
 from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.truth import TruthReader
-from components.ingest.records.record import Listing
+from components.ingest.records.record import Listing, Record
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.ingest.records.survey import Survey, count_by_class, rejected_copies
@@ -26,27 +29,38 @@ def survey_photographs(
     Raises:
         ConfigError: some are remote.
     """
-    records = listing.records
-    if any(is_remote(record.uri) for record in records):
-        raise ConfigError(
-            f"{source_uri}: photographs are split by their content, which is not fetched "
-            "for a look. Run ingest; its summary has the counts."
-        )
-    contents = checksums_of_files([record.uri for record in records])
-    rejected = {
-        record.key: Reject(record.key, record.uri, Reason.UNREADABLE, content[1:])
-        for content, record in zip(contents, records, strict=True)
-        if content.startswith("!")
-    }
+    records, ahead = tee(listing.records)
+    contents = checksums_of_files(_local_files(ahead, source_uri))
+    codes = array("q")
+    drawn: list[str | None] = []
+    rejected: dict[str, Reject] = {}
+    for record, content in zip(records, contents, strict=True):
+        codes.append(hash(content))
+        if content.startswith("!"):
+            detail = content[1:]
+            rejected[record.key] = Reject(record.key, record.uri, Reason.UNREADABLE, detail)
+            drawn.append(None)
+        else:
+            drawn.append(split_of(content, record.group, record.split, settings.split))
     converter = Converter(settings, listing.classes, truth_of)
-    rejected |= rejected_copies(records, contents, converter.convert)
-    splits = tuple(
-        None
-        if record.key in rejected
-        else split_of(content, record.group, record.split, settings.split)
-        for content, record in zip(contents, records, strict=True)
-    )
-    classes = count_by_class([record.names for record in records], splits)
+    copies = rejected_copies(listing.records, codes, converter.convert)
+    if copies:
+        keys = (record.key for record in listing.records)
+        pairs = zip(keys, drawn, strict=True)
+        drawn = [None if key in copies else split for key, split in pairs]
+    rejected |= copies
+    splits = tuple(drawn)
+    classes = count_by_class((record.names for record in listing.records), splits)
     counts = dict(Counter(split for split in splits if split is not None))
     report = SplitReport(counts, classes, {}, Nearest(float("inf")), Contacts())
     return Survey(report, all_places(()), splits, (*listing.rejects, *rejected.values()))
+
+
+def _local_files(records: Iterable[Record], source_uri: str) -> Iterator[str]:
+    for record in records:
+        if is_remote(record.uri):
+            raise ConfigError(
+                f"{source_uri}: photographs are split by their content, which is not fetched "
+                "for a look. Run ingest; its summary has the counts."
+            )
+        yield record.uri

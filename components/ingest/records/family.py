@@ -6,7 +6,7 @@ examples) call these methods and never ask for the kind.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -21,6 +21,8 @@ from components.raster.tiles.view import View
 
 #: Entries of a fingerprint, which JSON can write; their order has no effect.
 Entries = Iterable[Sequence[object]]
+#: Yields what represents the content of each file, in their order.
+ChecksumsOf = Callable[[Iterable[str]], Iterator[str]]
 #: Takes the location and the checksum of a file that was read whole.
 Note = Callable[[str, str], None]
 
@@ -54,19 +56,26 @@ class WholeScenes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FingerprintInput:
-    """All that a fingerprint covers.
+    """All that a fingerprint covers: the files whose content decides what ingest reads.
+
+    There may be millions, so that they are yielded as often as they are needed, and not held.
 
     Attributes:
-        files: whose content decides what ingest reads.
-        entries: returns an entry for everything that decides it, from the checksums that represent
-            the content of those files.
-        read_whole: those that nobody but a worker reads, once and whole, so that the worker itself
-            can tell what they contained.
+        looked_at: yields those whose content is determined before and after workers read.
+        entries: yields an entry for everything that decides what ingest reads, with the checksums
+            of the files.
+        read_whole: yields those that nobody but a worker reads, once and whole, so that the worker
+            itself can tell what they contained.
     """
 
-    files: Sequence[str]
-    entries: Callable[[Mapping[str, str]], Entries]
-    read_whole: Set[str] = frozenset()
+    looked_at: Callable[[], Iterable[str]]
+    entries: Callable[[ChecksumsOf], Entries]
+    read_whole: Callable[[], Iterable[str]] = tuple
+
+    def files(self) -> Iterator[str]:
+        """Yields all of them."""
+        yield from self.looked_at()
+        yield from self.read_whole()
 
 
 @runtime_checkable

@@ -1,8 +1,11 @@
 """Survey of a source's splits: counts, classes, leaks, and the copies that ingest would reject."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
+
+import numpy as np
 
 from components.ingest.records.duplicates import DigestRow, DigestTable, surplus_copies
 from components.ingest.records.outcome import Converted
@@ -30,19 +33,19 @@ class Survey:
 
 
 def rejected_copies(
-    records: Sequence[Record],
-    contents: Sequence[str],
+    records: Iterable[Record],
+    codes: Sequence[int],
     convert: Callable[[Sequence[Record]], Iterator[Converted | Reject]],
 ) -> dict[str, Reject]:
     """Returns the copies that ingest would reject, by key; converts only files that occur twice.
 
     Args:
         records: of files on this machine.
-        contents: checksum of each file.
+        codes: 64-bit numbers of the files' contents, equal for equal contents.
         convert: yields the outcome of each record, in order.
     """
-    counts = Counter(contents)
-    twice = [it for it, one in zip(records, contents, strict=True) if counts[one] > 1]
+    values, counts = np.unique(codes, return_counts=True)
+    twice = list(compress(records, np.isin(codes, values[counts > 1])))
     rows = [
         DigestRow(one.record.key, one.digest, one.split, one.names)
         for one in convert(twice)
@@ -55,7 +58,7 @@ def rejected_copies(
 
 
 def count_by_class(
-    names: Sequence[tuple[str, ...]], splits: Sequence[str | None]
+    names: Iterable[tuple[str, ...]], splits: Iterable[str | None]
 ) -> dict[str, dict[str, int]]:
     """Counts the examples of each class in each split."""
     counts: dict[str, Counter[str]] = {}

@@ -132,7 +132,7 @@ def test_many_files_have_the_checksums_of_their_contents(tmp_path: Path) -> None
     paths[60].mkdir()
     expected = [hashlib.sha256(content).hexdigest() for content in contents]
     expected[3] = expected[60] = "!missing"
-    assert checksums_of_files([str(path) for path in paths]) == expected
+    assert list(checksums_of_files([str(path) for path in paths])) == expected
 
 
 def test_one_slow_part_alone_starts_no_threads(tmp_path: Path, monkeypatch) -> None:
@@ -149,7 +149,7 @@ def test_one_slow_part_alone_starts_no_threads(tmp_path: Path, monkeypatch) -> N
     for slow, alone in ((itertools.cycle([True, False]), True), (itertools.repeat(True), False)):
         monkeypatch.setattr(file_marks, "is_slow", lambda *_, slow=slow: next(slow))
         readers.clear()
-        assert checksums_of_files(paths) == ["!missing"] * 2000
+        assert list(checksums_of_files(paths)) == ["!missing"] * 2000
         assert (readers == {threading.get_ident()}) == alone
 
 

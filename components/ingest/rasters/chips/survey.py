@@ -1,5 +1,7 @@
 """Survey of the splits of chips."""
 
+from array import array
+
 from components.ingest.listing.records import of_classes, seen_classes
 from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.convert import ChipConverter
@@ -32,8 +34,8 @@ def survey_chips(source: ChipsSource, settings: Settings, contents: Contents) ->
         if not (isinstance(split, LeftOut) or is_remote(record.uri))
     ]
     converter = ChipConverter(settings, source, settings.classes or seen_classes(records))
-    contents_of = checksums_of_files([record.uri for record in local])
-    copies = rejected_copies(local, contents_of, converter.convert)
+    codes = array("q", map(hash, checksums_of_files(record.uri for record in local)))
+    copies = rejected_copies(local, codes, converter.convert)
     kept = [at for at, record in enumerate(records) if record.key not in copies]
     return survey_places(
         places.take(kept),

@@ -10,7 +10,7 @@ from components.ingest.files.sides import side_finder
 from components.ingest.rasters.scenes.config import TiledSource
 from components.ingest.rasters.scenes.labels.kinds import kind_of
 from components.ingest.rasters.scenes.named import NamedScenes
-from components.ingest.records.family import Entries, FingerprintInput
+from components.ingest.records.family import ChecksumsOf, Entries, FingerprintInput
 from components.raster.location import is_remote
 
 
@@ -25,10 +25,8 @@ def fingerprint_input_of_scenes(
     paths = [file.path for scene in named.sources for file in scene.files]
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
-    return FingerprintInput(
-        [*(path for _, _, path in others), *chain(*whole.values())],
-        partial(_entries, named, masks, whole, others),
-    )
+    files = [*(path for _, _, path in others), *chain(*whole.values())]
+    return FingerprintInput(lambda: files, partial(_entries, named, masks, whole, others))
 
 
 def _entries(
@@ -36,8 +34,10 @@ def _entries(
     masks: Sequence[str | None],
     whole: Mapping[str, Sequence[str]],
     others: Sequence[tuple[str, str, str]],
-    checksums: Mapping[str, str],
+    checksums_of: ChecksumsOf,
 ) -> Entries:
+    files = [*(path for _, _, path in others), *chain(*whole.values())]
+    checksums = dict(zip(files, checksums_of(files), strict=True))
     entries: list[Sequence[object]] = []
     for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):
         contents = [
