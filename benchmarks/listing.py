@@ -3,8 +3,10 @@
     python -m benchmarks listing [--images 2000 20000 100000] [--rounds 1] [--phases look init]
 
 Each measurement is a process of its own. It first runs the phase on a few images, so that imports
-count for none; then it runs it on all, and Linux reports by how much its peak memory grew.
-Processor time is that of the process and its ended children.
+count for none; then it runs it on all, and Linux reports its peak memory and by how much that grew.
+After the sizes of a phase come the bytes that each image adds between the smallest and the largest,
+and the ratio of the two peaks, imports included. Processor time is that of the process and its ended
+children.
 """
 
 import argparse
@@ -12,7 +14,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +34,10 @@ EXAMPLES, REJECTS = "examples", "rejects"
 
 @dataclass(frozen=True)
 class Measured:
-    """Costs of a phase, and the growth of its peak memory."""
+    """Costs of a phase, the peak memory of its process, and its growth beyond imports."""
 
     cost: Cost
+    peak_mb: float
     grown_mb: float
 
 
@@ -116,11 +119,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, machine_load():
         root = Path(folder)
         make_images(root, [FEW, *sizes])
-        print(f"{'phase':12} {'images':>8} {'s':>7} {'CPU s':>7} {'us an image':>12} {'MB':>7}")
+        titles = ("images", "s", "CPU s", "us an image", "peak MB", "grown MB")
+        print(f"{'phase':12}" + "".join(f"{title:>13}" for title in titles))
         for phase in options.phases:
+            peaks: dict[int, float] = {}
             for size in sizes:
                 runs = [measured(phase, root, size) for _ in range(options.rounds)]
                 _print_row(phase, size, runs)
+                peaks[size] = median(run.peak_mb for run in runs)
+            _print_growth(phase, peaks)
 
 
 def make_images(root: Path, sizes: Sequence[int]) -> None:
@@ -160,12 +167,21 @@ def _measure(phase: str, root: Path, images: int) -> Measured:
     run(root / str(FEW), works[FEW])
     before = peak_memory_mb()
     cost = cost_of(lambda: run(root / str(images), works[images]))
-    return Measured(cost, peak_memory_mb() - before)
+    peak = peak_memory_mb()
+    return Measured(cost, peak, peak - before)
 
 
 def _print_row(phase: str, images: int, runs: Sequence[Measured]) -> None:
     wall = median(run.cost.wall for run in runs)
     cpu = median(run.cost.cpu for run in runs)
-    grown = median(run.grown_mb for run in runs)
-    each = 1e6 * cpu / images
-    print(f"{phase:12} {images:8} {wall:7.2f} {cpu:7.2f} {each:12.1f} {grown:7.0f}", flush=True)
+    peak, grown = (median(getattr(run, name) for run in runs) for name in ("peak_mb", "grown_mb"))
+    figures = f"{wall:13.2f}{cpu:13.2f}{1e6 * cpu / images:13.1f}{peak:13.0f}{grown:13.1f}"
+    print(f"{phase:12}{images:13}{figures}", flush=True)
+
+
+def _print_growth(phase: str, peaks: Mapping[int, float]) -> None:
+    fewest, most = min(peaks), max(peaks)
+    if fewest < most:
+        each = (peaks[most] - peaks[fewest]) * 2**20 / (most - fewest)
+        ratio = peaks[most] / peaks[fewest]
+        print(f"{phase}: {each:.0f} bytes an image, peak {ratio:.2f} of that of {fewest}")

@@ -10,8 +10,9 @@ from tfx.types import artifact_utils
 
 from components.gate.report import REPORT_FILE
 from components.ingest.config import IngestConfig
-from components.ingest.files import layout, read_log, storage
+from components.ingest.files import layout, storage
 from components.ingest.files.layout import ShardRange
+from components.ingest.files.read_log import ReadChecksums
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import reject_lines
@@ -89,7 +90,7 @@ def run_ingest(
     ingest = IngestShards(config.model_dump_json(), listing.classes, paths)
     with pipeline:
         _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
-    read = read_log.merged(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
+    read = ReadChecksums(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
     fingerprint = source.require(started_for, read)

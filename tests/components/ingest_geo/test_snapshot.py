@@ -5,7 +5,6 @@ import itertools
 import os
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 import apache_beam as beam
@@ -15,7 +14,7 @@ from tfx.types import standard_artifacts
 from components.gate.artifact import Rejects
 from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
-from components.ingest.files.read_log import CHANGED, ReadLog, merged
+from components.ingest.files.read_log import CHANGED, ReadChecksums, ReadLog
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
 from components.ingest.sources import family_of, list_source
@@ -40,18 +39,22 @@ def fingerprint(config: IngestConfig) -> str:
     return fingerprint_dataset(config.source, config.split_by)
 
 
-def read_by_workers(config: IngestConfig) -> Mapping[str, str]:
+def log_of_workers(config: IngestConfig) -> ReadLog:
     """What workers tell of the files that they read whole."""
     family, listing, log = family_of(config.source), list_source(config), ReadLog()
     convert = family.converter(config, listing.classes)
     for line in family.lines(listing, 2):
         list(convert(line, log.note))
-    return log.checksums
+    return log
+
+
+def read_by_workers(config: IngestConfig) -> ReadChecksums:
+    return ReadChecksums([log_of_workers(config).to_json()])
 
 
 def conclude(snapshot: Snapshot, started_for: str) -> None:
     """Reads everything, and checks that it was what the run was started for."""
-    read = {} if snapshot.is_complete else read_by_workers(snapshot.config)
+    read = None if snapshot.is_complete else read_by_workers(snapshot.config)
     snapshot.require_unchanged()
     snapshot.require(started_for, read)
 
@@ -206,21 +209,24 @@ def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) 
     (folder / "gone.jpg").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.jpg")
     tree = {"source": {"kind": "folders", "uri": str(folder.parent)}, "image": {"max_bytes": 4000}}
-    told = read_by_workers(IngestConfig.model_validate(tree))
+    told = log_of_workers(IngestConfig.model_validate(tree)).checksums
     expected = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     expected |= dict.fromkeys(("folder.jpg", "gone.jpg", "pipe.jpg"), "!missing")
     assert {Path(path).name: checksum for path, checksum in told.items()} == expected
 
 
 def test_a_mask_that_changes_between_its_images_stops_the_run() -> None:
+    before, after, gone = "0" * 64, "0" * 62 + "01", "!missing"
     one, two = ReadLog(), ReadLog()
-    one.note("mask.png", "before")
-    two.note("mask.png", "after")
-    two.note("other.png", "same")
-    assert merged([one.to_json(), two.to_json(), two.to_json()]) == {
-        "mask.png": CHANGED,
-        "other.png": "same",
-    }
+    for log, content in ((one, before), (two, after)):
+        log.note("mask.png", content)
+        log.note("gone.png", gone if log is one else after)
+        log.note("never.png", gone)
+        log.note("other.png", before)
+    read = ReadChecksums([one.to_json(), two.to_json(), two.to_json()])
+    names = ["mask.png", "gone.png", "never.png", "other.png", "unread.png"]
+    assert read.of(names) == [CHANGED, CHANGED, gone, before, None]
+    assert ReadChecksums().of(names[:1]) == [None]
 
 
 def test_a_file_beside_a_raster_that_appears_under_the_reader_stops_the_run(tmp_path: Path) -> None:
