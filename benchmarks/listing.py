@@ -5,8 +5,8 @@
 Each measurement is a process of its own. It first runs the phase on a few images, so that imports
 count for none; then it runs it on all, and Linux reports its peak memory and by how much that grew.
 After the sizes of a phase come the bytes that each image adds between the smallest and the largest,
-and the ratio of the two peaks, imports included. Processor time is that of the process and its ended
-children.
+and the ratio of the two peaks, imports included. Processor time is that of the process and its
+ended children.
 """
 
 import argparse

@@ -15,7 +15,7 @@ NO_BAND, UNUSED_MASK = "(no_band)", "(unused_mask)"
 FILES_LEFT_OUT = frozenset({HIDDEN, MARKER, NO_SUFFIX, NO_BAND, UNUSED_MASK})
 
 _HIDDEN = 2  # the last rank
-#: Names of a folder's files that are held at once: millions would take hundreds of megabytes.
+#: Names of a folder that are held at once: millions would take hundreds of megabytes.
 _MOST_NAMES = 1 << 16
 
 
@@ -51,15 +51,17 @@ def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
         rank, prefix, folder = heapq.heappop(pending)
         beginning = os.path.join(folder, "")
         try:
-            for name, is_folder, is_link in _entries(folder, seen):
-                key, path = prefix + name, beginning + name
-                if is_folder and path == apart:
-                    continue
-                if is_folder:
+            for files, folders in _parts(folder, seen):
+                for name in files:
+                    yield Entry(prefix + name, beginning + name)
+                for name, is_link in folders:
+                    key, path = prefix + name, beginning + name
+                    if path == apart:
+                        continue
                     below = max(rank, _rank(name, is_link))
                     if not (below == _HIDDEN and is_link):
                         heapq.heappush(pending, (below, key + "/", path))
-                yield Entry(key, path, is_folder)
+                    yield Entry(key, path, is_folder=True)
         except OSError as error:
             detail = f"{type(error).__name__}: {error}"
             yield Entry(prefix[:-1] or ".", folder, is_folder=True, error=detail)
@@ -97,27 +99,28 @@ def _rank(name: str, is_link: bool) -> int:
     return _HIDDEN if name.startswith(".") else int(is_link)
 
 
-def _entries(folder: str, seen: set[tuple[int, int]]) -> Iterator[tuple[str, bool, bool]]:
-    """Yields each name of a folder, whether it is a folder, and whether that is a link.
-
-    Files are sorted by name, as many as are held at once. Nothing comes of a folder that was
-    entered before.
+def _parts(
+    folder: str, seen: set[tuple[int, int]]
+) -> Iterator[tuple[list[str], list[tuple[str, bool]]]]:
+    """Yields the names of a folder, as many as are held at once: those of files, sorted, and those
+    of folders, each with whether it is a link. Nothing comes of a folder that was entered before.
     """
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
         return
     seen.add((status.st_dev, status.st_ino))
-    names: list[str] = []
+    files: list[str] = []
+    folders: list[tuple[str, bool]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if _is_folder(entry):
-                yield entry.name, True, entry.is_symlink()
-                continue
-            names.append(entry.name)
-            if len(names) == _MOST_NAMES:
-                yield from ((name, False, False) for name in sorted(names))
-                names = []
-    yield from ((name, False, False) for name in sorted(names))
+                folders.append((entry.name, entry.is_symlink()))
+            else:
+                files.append(entry.name)
+            if len(files) + len(folders) == _MOST_NAMES:
+                yield sorted(files), folders
+                files, folders = [], []
+    yield sorted(files), folders
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -7,6 +7,8 @@ from hashlib import blake2b
 from itertools import islice, pairwise
 from typing import Any
 
+import numpy as np
+
 from components.ingest.records.record import Record, Records
 from components.raster.packed import in_order
 
@@ -57,6 +59,13 @@ def in_writing_order(records: Iterable[Record]) -> Iterator[Record]:
     The order depends on the keys alone, and training can read a shard from end to end.
     """
     return in_order(records, _mixed, Records)
+
+
+def few_in_writing_order(records: Sequence[Record]) -> Iterator[Record]:
+    """Yields records as `in_writing_order` does, for a caller that stops after a few of millions:
+    only those are unpacked a second time."""
+    hashes = np.frombuffer(b"".join(map(_mixed, records)), ">u8").reshape(-1, 2)
+    return (records[place] for place in np.lexsort((hashes[:, 1], hashes[:, 0])))
 
 
 def _mixed(record: Record) -> bytes:

@@ -62,31 +62,31 @@ _SLICES = Record._fields.index("slices")
 
 
 class Records(Packed[Record]):
-    """Records of images in compressed blocks: ten to forty bytes each instead of hundreds.
-
-    Attributes:
-        is_sorted: they are in the order of their keys.
-    """
+    """Records of images in compressed blocks: ten to forty bytes each instead of hundreds."""
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
-        self.is_sorted = True
-        self._last_key = ""
+        self._packed_sorted, self._last_key = True, ""
         super().__init__(records)
 
-    def append(self, item: Record) -> None:
-        """Adds a record at the end."""
-        if item.key < self._last_key:
-            self.is_sorted = False
-        self._last_key = item.key
-        super().append(item)
+    @property
+    def is_sorted(self) -> bool:
+        """True if the records are in the order of their keys."""
+        return self._packed_sorted and self._follow(record.key for record in self._rest)
 
     def by_key(self) -> "Records":
         """Returns the records in the order of their keys."""
         return self if self.is_sorted else Records(in_order(self, attrgetter("key"), Records))
 
+    def _follow(self, keys: Iterable[str]) -> bool:
+        """Checks whether keys continue the order of those in blocks."""
+        both = [self._last_key, *keys]
+        return both == sorted(both)
+
     def _dump(self, items: list[Record]) -> bytes:
         """Serializes a column for each field up to the last that any of the records has."""
         columns = list(zip(*items, strict=True))
+        self._packed_sorted = self._packed_sorted and self._follow(columns[0])
+        self._last_key = items[-1].key
         while columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(items):
             columns.pop()
         if len(columns) > _SLICES:

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import random
 import time
@@ -7,6 +9,7 @@ import pytest
 from components.ingest.fingerprint import fingerprint_dataset
 from components.ingest.listing.config import ManifestColumns
 from components.ingest.photographs.config import FoldersSource, ManifestSource
+from components.raster.fingerprint import fingerprint_of
 
 
 @pytest.fixture
@@ -82,6 +85,14 @@ def test_a_manifest_counts_by_what_it_says(root):
     assert of_rows("a/0.jpg,x,test,1", "b/1.jpg,y,,1") != base
     assert of_rows("a/0.jpg,z,train,1", "b/1.jpg,y,,1") != base
     assert of_rows("a/0.jpg,x,train,1", "b/1.jpg,y,,1", "missing.jpg,y,,1") != base
+
+
+def test_its_entries_are_hashed_in_the_order_of_their_lines():
+    draw = random.Random(3)
+    keys = ["".join(draw.choices('ab "\\!é/.\x7f', k=5)) for _ in range(20_000)]
+    entries = [(key, "label", None, [["year", number]]) for number, key in enumerate(keys)]
+    lines = sorted(json.dumps(entry) + "\n" for entry in entries)
+    assert fingerprint_of(entries) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_content_of_which_nothing_can_be_told_is_never_taken_for_the_same(tmp_path):
