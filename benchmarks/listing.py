@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.sides import Cost, cost_of, machine_load, peak_memory_mb
+from benchmarks.sides import Cost, cost_of, forget_peak_memory, machine_load, peak_memory_mb
 
 if TYPE_CHECKING:
     from components.ingest.config import IngestConfig
@@ -165,6 +165,7 @@ def _measure(phase: str, root: Path, images: int) -> Measured:
     if phase == "statistics" and not (works[FEW] / EXAMPLES).exists():
         raise SystemExit("statistics need the examples of ingest: measure both phases")
     run(root / str(FEW), works[FEW])
+    forget_peak_memory()
     before = peak_memory_mb()
     cost = cost_of(lambda: run(root / str(images), works[images]))
     peak = peak_memory_mb()
