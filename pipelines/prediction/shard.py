@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
 from components.raster.reasons import Reason
 from pipelines.prediction.ahead import one_ahead
-from pipelines.prediction.model import ExampleModel, PinnedModel
+from pipelines.prediction.model import Answers, ExampleModel, PinnedModel
 from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.places import places_of
 from pipelines.prediction.table import (
@@ -122,34 +123,52 @@ class Answerer:
     def answers(self, line: bytes, rejects: list[Reject], ignored: Counter[str]) -> pa.Table:
         """Returns the predictions of a line's images; adds what is none to the others.
 
+        A thread reads the next batch, and another one asks the model, while rows are made of the
+        answers before.
+
         Raises:
             DataError: the model itself fails.
         """
         batches = []
-        for read in one_ahead(_batches(self._convert(line), self._batch)):
-            rejects += read.rejects
-            ignored.update(read.ignored)
-            if read.images:
-                batches.append(self._answered(read.images, rejects))
-        table = pa.Table.from_batches(batches or [self._answered((), rejects)])
+        reads = one_ahead(_batches(self._convert(line), self._batch))
+        for found in one_ahead(self._answered(reads)):
+            rejects += found.read.rejects
+            ignored.update(found.read.ignored)
+            if found.read.images:
+                batches.append(self._rows(found))
+        table = pa.Table.from_batches(batches or [self._rows(found)])
         facts = metadata_of(self._model.contract, self._ref.version, self._ref.identity)
         return table.replace_schema_metadata(facts)
 
-    def _answered(self, batch: Sequence[Converted], rejects: list[Reject]) -> pa.RecordBatch:
-        """Returns the predictions of a batch; adds the rejects of images that do not fit."""
+    def _answered(
+        self, reads: Generator["_Read", None, None]
+    ) -> Generator["_Answered", None, None]:
+        """Yields batches with their answers, and closes `reads`."""
+        with closing(reads):
+            for read in reads:
+                yield self._answer(read)
+
+    def _answer(self, read: "_Read") -> "_Answered":
+        """Asks the model about a batch; adds rejects of images that do not fit to the batch's."""
+        batch: Sequence[Converted] = read.images
         places = places_of([it.example for it in batch]) if self._is_raster else None
         if places is not None:
-            batch, places = self._like_training(batch, places, rejects)
+            batch, places = self._like_training(batch, places, read.rejects)
         answers = self._model.answer([it.example for it in batch])
         for index, refusal in answers.refused.items():
             record = batch[index].record
-            rejects.append(Reject(record.key, record.uri, refusal.reason, refusal.detail))
-        kept = [batch[index].record for index in answers.accepted]
+            read.rejects.append(Reject(record.key, record.uri, refusal.reason, refusal.detail))
+        return _Answered(read, batch, places, answers)
+
+    def _rows(self, found: "_Answered") -> pa.RecordBatch:
+        """Returns the predictions of a batch."""
+        accepted = found.answers.accepted
+        kept = [found.batch[index].record for index in accepted]
         return batch_of(
             [record.key for record in kept],
             [record.uri for record in kept],
-            None if places is None else [places[index] for index in answers.accepted],
-            self._model.task.columns(answers.outputs),
+            None if found.places is None else [found.places[index] for index in accepted],
+            self._model.task.columns(found.answers.outputs),
             self._ref.version,
         )
 
@@ -176,6 +195,15 @@ class _Read(NamedTuple):
     images: list[Converted]
     rejects: list[Reject]
     ignored: Counter[str]
+
+
+class _Answered(NamedTuple):
+    """A batch that was read, those of its images that fit the model, and the answers to them."""
+
+    read: _Read
+    batch: Sequence[Converted]
+    places: Sequence[TilePlace] | None
+    answers: Answers
 
 
 def _batches(

@@ -109,7 +109,7 @@ def _texts(values: Sequence[str]) -> pa.Array:
 
 def escaped(text: str) -> str:
     """Returns a file's name with an escape for what UTF-8 cannot hold, so that names differ."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _array(values: npt.NDArray[Any] | Lists) -> pa.Array:
