@@ -1,13 +1,14 @@
 """The page of a run: its share of the demo's run, and its cost in a bad case.
 
 The share is that of the node RunPage, with the page that the end of the run draws again for all
-gates, in the wall-clock time of a whole run of `skymill demo`.
+gates, in the wall-clock time of a whole run of `skymill demo`; with --explain, of a model that
+explains its worst mistakes.
 
 The bad case has many classes, every second answer wrong, and large images: a split of 20 classes
 and examples of 512 x 512 pixels with places. What is timed there is all that RunPage does with
 them: reading the predictions, choosing and drawing examples, the charts, and the page itself.
 
-    python -m benchmarks page [--examples 3000] [--rounds 5] [--runs 1]
+    python -m benchmarks page [--examples 3000] [--rounds 5] [--runs 1] [--explain]
 """
 
 import argparse
@@ -50,9 +51,10 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=3000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--explain", action="store_true", help="train the demo to explain itself")
     options = parser.parse_args()
     with machine_load():
-        costs = [_demo() for _ in range(options.runs)]
+        costs = [_demo(options.explain) for _ in range(options.runs)]
     page, run = (median(it) for it in zip(*costs, strict=True))
     share = 100 * median(page / run for page, run in costs)
     print(f"page of the demo's run: {page:.1f} s of {run:.1f} s, {share:.1f} % ", end="")
@@ -68,12 +70,14 @@ def main() -> None:
     print(f"its size: {size / 1e6:.1f} MB (aim: at most {_MOST_BYTES / 1e6:.0f} MB)")
 
 
-def _demo() -> tuple[float, float]:
+def _demo(explain: bool) -> tuple[float, float]:
     """Returns the seconds of the page in a run of the demo, and those of the run."""
     with tempfile.TemporaryDirectory() as folder:
         path, source = f"{folder}/landcover.yaml", f"{folder}/landcover"
         make_collection(source, Collection())
         text = starter_config(propose_source(source), "landcover", path, epochs=12)
+        if explain:
+            text = text.replace("\ntrain:\n", "\ntrain:\n  explain: {}\n")
         Path(path).write_text(text, encoding="utf-8")
         config = load_config(path)
         begin = time.perf_counter()

@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from components.raster.pictures.stretch import Picture
 from components.raster.task import Task
 from components.raster.tiles.valid_mask import Pixels
 from pipelines.page.evidence import Thumbnail
-from serving.client.explanation import GRAD_CAM, GRADIENTS
+from serving.client.explanation import GRAD_CAM, GRADIENTS, Explanation
 from serving.contract.contract import Contract
 from serving.graph.inputs import model_input
 from trainer.board.cards import drawing_of
@@ -81,10 +82,24 @@ def draw_examples(
         served: the model, for a task that answers in pictures.
         limits: of the pictures.
     """
+    asked = {key: it for key, it in examples.items() if key in explained}
+    if contract.explanations is None or not asked:
+        return _drawn(examples, contract, served, limits, dict)
+    # TensorFlow loads and optimizes the graph of the explanations while images are decoded.
+    with ThreadPoolExecutor(1) as pool:
+        explaining = pool.submit(_explanations, Path(model), asked)
+        return _drawn(examples, contract, served, limits, explaining.result)
+
+
+def _drawn(
+    examples: Mapping[str, bytes],
+    contract: Contract,
+    served: EvaluatedModel | None,
+    limits: Limits,
+    explanations: Callable[[], Mapping[str, Explanation]],
+) -> dict[str, tuple[Thumbnail, ...]]:
     board = board_of(contract.task)
     items = list(examples.items())
-    explains = contract.explanations is not None and any(key in explained for key in examples)
-    explainer = ExplainedModel(Path(model)) if explains else None
     decode = _decoder(contract)
     draw: Callable[[Pixels], Picture] | None = None
     drawn: dict[str, tuple[Thumbnail, ...]] = {}
@@ -94,14 +109,14 @@ def draw_examples(
         predicted = _predicted(list(batch.values()), decode, contract, board, served)
         draw = draw or drawing_of(predicted, contract)
         pictures = {key: draw(it.pixels) for key, it in zip(batch, predicted, strict=True)}
-        images = {key: it for key, it in batch.items() if key in explained}
-        explanations = _explanations(explainer, images, pictures) if explainer else {}
+        explained = explanations()
         for (key, picture), example in zip(pictures.items(), predicted, strict=True):
             cards = [Card(picture, "image")]
             if served:
                 cards += board.cards(picture, example, contract)
                 cards += filter(None, [board.difference(picture, example, contract)])
-            cards += filter(None, [explanations.get(key)])
+            if (why := explained.get(key)) is not None and why.is_finite:
+                cards.append(_why(picture, why))
             made = tuple(thumbnail(card, limits.side_px) for card in cards)
             left -= sum(len(it.address) for it in made)
             if left < 0:
@@ -110,19 +125,16 @@ def draw_examples(
     return drawn
 
 
-def _explanations(
-    model: ExplainedModel, examples: Mapping[str, bytes], pictures: Mapping[str, Picture]
-) -> dict[str, Card]:
-    """Draws the pixels on which each answer depends, where its numbers do not overflow."""
-    found = model.explain([_encoded(_features(it)) for it in examples.values()])
-    return {
-        key: Card(
-            blended(pictures[key], it.heats.get(GRAD_CAM, it.heats[GRADIENTS])),
-            f"why {it.explained}",
-        )
-        for key, it in zip(examples, found, strict=True)
-        if it.is_finite
-    }
+def _explanations(model: Path, examples: Mapping[str, bytes]) -> dict[str, Explanation]:
+    """Explains the model's answers to examples."""
+    images = [_encoded(_features(it)) for it in examples.values()]
+    return dict(zip(examples, ExplainedModel(model).explain(images), strict=True))
+
+
+def _why(picture: Picture, explanation: Explanation) -> Card:
+    """Draws the pixels on which an answer depends."""
+    heat = explanation.heats.get(GRAD_CAM, explanation.heats[GRADIENTS])
+    return Card(blended(picture, heat), f"why {explanation.explained}")
 
 
 def answers_in_pictures(task: Task) -> bool:
