@@ -24,6 +24,7 @@ from tests.backend.cluster import Cluster
 from tests.backend.kubeflow.database import database
 from tests.backend.kubeflow.metadata_store import metadata_service
 from tests.backend.kubelet import node
+from tests.backend.network import no_network, pod_network
 from tests.backend.processes import until
 from tests.kubeflow.land_cover import IMAGE
 from tests.loopback import http_server
@@ -128,7 +129,10 @@ def kubeflow(
     with ExitStack() as stack:
         stack.enter_context(http_server(Handler, port=_BUCKET))
         port = stack.enter_context(database(folder))
-        kubelet = stack.enter_context(node(cluster, folder, paths, seen, _HOSTS, variables))
+        network = None if no_network() else stack.enter_context(pod_network(folder / "names"))
+        kubelet = stack.enter_context(
+            node(cluster, folder, paths, seen, _HOSTS, variables, network)
+        )
         cluster.apply(*_installation(port))
         cluster.apply_files([Path(__file__).with_name("scheduled_workflow.yaml")])
         stack.enter_context(workflow_controller(cluster, tools, folder, SETTINGS))
