@@ -20,8 +20,8 @@ from pipelines.page.charts.svg import (
 )
 
 _WIDTH_PX, _ROW_PX, _TOP_PX, _BOTTOM_PX = 420, 22, 22, 40
-_NAMES_PX, _COUNTS_PX = 152, 44
-_MOST_CHARACTERS = 19
+_NAMES_PX, _COUNTS_PX = 166, 44
+_MOST_CHARACTERS = 18
 #: Share of the range that an axis has beyond it on each side.
 _SPARE = 0.04
 
