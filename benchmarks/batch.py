@@ -63,17 +63,15 @@ def bare_loop(images: Path, model_base: Path, batch: int) -> int:
 
 def archive(images: Path, model_base: Path, batch: int, processes: int, output: Path) -> int:
     """Predicts the archive as `skymill batch` does; returns the number of predictions."""
-    from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
-
+    from components.node.beam import make_pipeline
     from pipelines.prediction.config import PredictionConfig
     from pipelines.prediction.run import plan_run, predict_archive
 
     tree = {"source": {"kind": "images", "uri": str(images)}, "batch": batch, "shards": 8}
     plan = plan_run(PredictionConfig.model_validate(tree), str(model_base))
-    options = PipelineOptions([_RUNNER, f"--ingest_processes={processes}"])
+    options = [_RUNNER, f"--ingest_processes={processes}"]
     shutil.rmtree(output, ignore_errors=True)
-    return predict_archive(plan, str(output), partial(Pipeline, options=options)).predictions
+    return predict_archive(plan, str(output), partial(make_pipeline, options)).predictions
 
 
 def on_one_core(images: Path, model_base: Path, batch: int, output: Path) -> None:

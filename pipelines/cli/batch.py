@@ -187,9 +187,7 @@ def _run(
     *,
     overwrite: bool,
 ) -> "Predicted":
-    from apache_beam import Pipeline
-    from apache_beam.options.pipeline_options import PipelineOptions
-
+    from components.node.beam import make_pipeline
     from pipelines.config.beam import BeamConfig
     from pipelines.prediction.run import folder_of, plan_run, predict_archive
 
@@ -198,9 +196,7 @@ def _run(
         options.append(f"--ingest_processes={processes}")
     plan = plan_run(prediction, base)
     folder = for_workers(output, config) or folder_of(plan)
-    return predict_archive(
-        plan, folder, lambda: Pipeline(options=PipelineOptions(options)), overwrite=overwrite
-    )
+    return predict_archive(plan, folder, lambda: make_pipeline(options), overwrite=overwrite)
 
 
 def _tell(result: "Predicted", as_json: bool) -> None:
