@@ -41,13 +41,15 @@ class Packed(Sequence[Item]):
         """Adds an item at the end."""
         self._rest.append(item)
         if len(self._rest) == _BLOCK:
-            self._blocks.append(zlib.compress(self._dump(self._rest), _LEVEL))
-            self._rest = []
+            self._pack()
 
     def extend(self, items: Iterable[Item]) -> None:
         """Adds items at the end."""
-        for item in items:
-            self.append(item)
+        waiting = iter(items)
+        while some := list(islice(waiting, _BLOCK - len(self._rest))):
+            self._rest += some
+            if len(self._rest) == _BLOCK:
+                self._pack()
 
     def __len__(self) -> int:
         return len(self._blocks) * _BLOCK + len(self._rest)
@@ -73,6 +75,10 @@ class Packed(Sequence[Item]):
         if block == len(self._blocks):
             return self._rest[place]
         return next(islice(self._load(zlib.decompress(self._blocks[block])), place, None))
+
+    def _pack(self) -> None:
+        self._blocks.append(zlib.compress(self._dump(self._rest), _LEVEL))
+        self._rest = []
 
     def _dump(self, items: list[Item]) -> bytes:
         """Serializes a block."""

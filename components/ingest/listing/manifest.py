@@ -20,7 +20,7 @@ from components.raster.errors import DataError
 from components.raster.library_errors import translated
 from components.raster.location import is_remote, local_path
 from components.raster.masking import unsigned
-from components.raster.packed import Packed
+from components.raster.packed import Packed, in_order
 from components.raster.reasons import Reason
 from components.raster.split import split_named
 from components.raster.text import composed, decoded, split_names
@@ -51,8 +51,15 @@ def list_manifest(uri: str, columns: ManifestColumns, encoding: str | None = Non
         DataError: the manifest cannot be read, or lacks a column that the config names.
     """
     rows = read_rows(uri, encoding)
-    _require_columns(rows, columns, uri)
-    slices = {name: iter(typed_column(Packed(_cells(rows, name)))) for name in columns.slices}
+    sliced: dict[str, Packed[Any]] = {name: Packed() for name in columns.slices}
+    headers = set()
+    for row in rows:
+        if not isinstance(row, BadRow):
+            headers.add(tuple(row))
+            for name, cells_so_far in sliced.items():
+                cells_so_far.append(row.get(name))
+    _require_columns(headers, columns, uri)
+    slices = {name: iter(typed_column(column)) for name, column in sliced.items()}
     folder, found = _folder_of(uri), Contents()
     for number, row in enumerate(rows):
         if isinstance(row, BadRow):
@@ -128,19 +135,16 @@ def _parquet_rows(data: bytes) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _cells(rows: Iterable[Row | BadRow], name: str) -> Iterator[Any]:
-    """Yields the cells of a column, of valid rows."""
-    return (row.get(name) for row in rows if not isinstance(row, BadRow))
-
-
-def _require_columns(rows: Iterable[Row | BadRow], columns: ManifestColumns, uri: str) -> None:
+def _require_columns(
+    headers: Collection[tuple[Any, ...]], columns: ManifestColumns, uri: str
+) -> None:
+    """Raises DataError unless the rows, of which each has one of the headers, have all columns."""
     truth = (columns.label, columns.labels, columns.number, columns.mask)
     named = (columns.uri, *truth, columns.split, columns.group)
     wanted = [name for name in (*named, *columns.slices) if name is not None]
-    named_in_rows = {tuple(row) for row in rows if not isinstance(row, BadRow)}
-    present = {name for names in named_in_rows for name in names if isinstance(name, str)}
+    present = {name for header in headers for name in header if isinstance(name, str)}
     missing = [name for name in wanted if name not in present]
-    if named_in_rows and missing:
+    if headers and missing:
         raise DataError(
             f"manifest {uri} has no column {', '.join(missing)}; it has "
             f"{', '.join(sorted(present))}: name the right ones in source.columns"
@@ -268,11 +272,13 @@ def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
 def _without_repeats(records: Records) -> tuple[Records, list[Reject]]:
     """Keeps one record per key where all rows agree; rejects rows that contradict each other."""
     kept, rejects = Records(), []
-    for _, same in groupby(records.by_key(), attrgetter("key")):
-        rows = sorted(same, key=repr)  # the order of the rows has no effect
+    key = attrgetter("key")
+    for _, same in groupby(in_order(records, key, Records), key):
+        rows = list(same)
         if len(rows) == 1:
             kept.append(rows[0])
             continue
+        rows.sort(key=repr)  # the order of the rows has no effect
         differing = [name for name in _SAID if any(_differ(name, rows))]
         detail = f"{len(rows)} rows name the same file"
         if differing:
