@@ -64,7 +64,10 @@ def in_writing_order(records: Iterable[Record]) -> Iterator[Record]:
 def few_in_writing_order(records: Sequence[Record]) -> Iterator[Record]:
     """Yields records as `in_writing_order` does, for a caller that stops after a few of millions:
     only those are unpacked a second time."""
-    hashes = np.frombuffer(b"".join(map(_mixed, records)), ">u8").reshape(-1, 2)
+    joined = bytearray()  # `b"".join` would hold an object for each
+    for record in records:
+        joined += _mixed(record)
+    hashes = np.frombuffer(joined, ">u8").reshape(-1, 2)
     return (records[place] for place in np.lexsort((hashes[:, 1], hashes[:, 0])))
 
 
