@@ -195,8 +195,9 @@ def load_model(
         threads: that TensorFlow may use.
         prepared: whether TensorFlow optimizes the graph of each signature now; otherwise with the
             first call of the signature, which takes a second or more of large networks.
-        few_calls: whether TensorFlow optimizes graphs in one pass instead of two and folds no
-            constants, which would cost more than it saves.
+        few_calls: whether TensorFlow optimizes graphs in one pass instead of two, and leaves out
+            what costs more than it saves in a few calls: folding of constants, layouts, fusion
+            and the order of memory.
 
     Raises:
         ServingError: with a code and a message for the model's status.
@@ -208,7 +209,9 @@ def load_model(
     if few_calls:
         rewriting = config.graph_options.rewrite_options
         rewriting.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
-        rewriting.constant_folding = rewriter_config_pb2.RewriterConfig.OFF
+        rewriting.memory_optimization = rewriter_config_pb2.RewriterConfig.NO_MEM_OPT
+        for name in ("constant_folding", "layout_optimizer", "remapping"):
+            setattr(rewriting, name, rewriter_config_pb2.RewriterConfig.OFF)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
     # With one inter-op thread the caller's thread runs the ops, without a hand-over.
     options = config_pb2.RunOptions(inter_op_thread_pool=-1 if threads.inter_op == 1 else 0)
