@@ -29,9 +29,10 @@ from benchmarks.sides import Cost, Rounds, cost_of, machine_load, peak_memory_mb
 from components.mapping.config import MapConfig
 from components.mapping.layout import lay_out
 from components.mapping.maps import map_scene
-from components.mapping.models import TileAnswers, TileModel, batched
+from components.mapping.models import TileAnswers, TileModel
 from components.mapping.opening import view_for
 from components.mapping.served import ServedModel
+from components.raster.batched import batched
 from components.raster.image import ImageSpec
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.parts import whole

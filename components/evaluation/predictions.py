@@ -46,7 +46,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -55,6 +54,7 @@ import pyarrow.parquet as pq
 
 from components.evaluation.tasks.base import Details, split_joined
 from components.evaluation.tasks.registry import evaluated_task
+from components.raster.batched import batched
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, TASKS, Task
 
@@ -151,9 +151,8 @@ class Head:
 
 def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[PredictionRow]) -> None:
     """Writes rows in their order, in the memory of a few hundred of them."""
-    remaining = iter(rows)
     with pq.ParquetWriter(file, head.schema, compression="zstd") as writer:
-        while batch := list(islice(remaining, _ROWS_A_GROUP)):
+        for batch in batched(rows, _ROWS_A_GROUP):
             writer.write_batch(_batch(head, batch))
 
 

@@ -17,11 +17,11 @@ from components.ingest.files.read_log import ReadChecksums
 from components.ingest.fingerprint import fingerprint_input, fingerprint_with, same_data
 from components.ingest.records.family import FingerprintInput
 from components.ingest.sources import family_of
+from components.raster.batched import batched
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
 from components.raster.fingerprint import FileMark
 from components.raster.location import local_path
-from components.raster.packed import batched
 
 _NAMED = 3
 _MOST_AT_ONCE = 1024  # files whose checksums are held

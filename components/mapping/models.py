@@ -3,7 +3,6 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -44,13 +43,6 @@ class TileModel(Protocol):
         Raises:
             SkymillError: the model fails on them, or cannot be reached.
         """
-
-
-def batched(tiles: Iterable[Tile], size: int) -> Iterator[tuple[Tile, ...]]:
-    """Yields tiles in batches, the last one smaller."""
-    iterator = iter(tiles)
-    while batch := tuple(islice(iterator, size)):
-        yield batch
 
 
 def answers(

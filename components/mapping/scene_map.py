@@ -9,7 +9,7 @@ from pathlib import Path
 
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
-from components.mapping.models import TileModel, answers, batched
+from components.mapping.models import TileModel, answers
 from components.mapping.product import Product
 from components.mapping.progress import (
     MapProgress,
@@ -20,6 +20,7 @@ from components.mapping.progress import (
 )
 from components.mapping.rejects import MapReason, MapReject, MapRejected
 from components.mapping.thumbnail import SceneThumbnail
+from components.raster.batched import batched
 from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View

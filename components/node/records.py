@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Iterator
-from itertools import islice
 
 import tensorflow as tf
+
+from components.raster.batched import batched
 
 #: TensorFlow's reader of records without the warning that recommends tf.data, whose threads and
 #: tensors cost two to three times the processor time where records leave the graph as bytes.
@@ -26,7 +27,5 @@ def records(*paths: str) -> Iterator[bytes]:
 
 
 def record_batches(*paths: str, size: int) -> Iterator[list[bytes]]:
-    """Yields the serialized examples of files in lists of `size`; the last one has the rest."""
-    examples = records(*paths)
-    while batch := list(islice(examples, size)):
-        yield batch
+    """Returns the serialized examples of files in lists of `size`; the last one has the rest."""
+    return batched(records(*paths), size)

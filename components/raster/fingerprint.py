@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
 
+from components.raster.batched import batched
 from components.raster.effort import Effort
 from components.raster.file_state import FileState, open_file, status_of
-from components.raster.packed import batched, in_order
+from components.raster.packed import in_order
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20

@@ -13,6 +13,8 @@ from itertools import islice
 from operator import eq
 from typing import Any, TypeVar, overload
 
+from components.raster.batched import batched
+
 Item = TypeVar("Item")
 
 #: Items that are unpacked at once: fewer would compress less well.
@@ -88,17 +90,6 @@ class Packed(Sequence[Item]):
         """Inverts `_dump`."""
         items: list[Item] = pickle.loads(data)
         return items
-
-
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Yields lists of `size` items; the last one has the rest.
-
-    >>> list(batched("abcde", 2))
-    [['a', 'b'], ['c', 'd'], ['e']]
-    """
-    waiting = iter(items)
-    while batch := list(islice(waiting, size)):
-        yield batch
 
 
 def in_order(

@@ -15,12 +15,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
+from components.raster.batched import batched
 from components.raster.errors import SkymillError
 from components.raster.graph_errors import refusal_message
 from serving.client.explanation import Explanation, explain_inputs, read_explanations
@@ -288,7 +288,7 @@ class PredictClient:
         def predict_batch(batch: Sequence[Path]) -> list[FileResult]:
             return self._predict_batch(batch, version, label, reading)
 
-        batches = _batched(paths, batch_size)
+        batches = batched(paths, batch_size)
         with ThreadPoolExecutor(concurrency, thread_name_prefix="predict") as pool:
             under_way: deque[Future[list[FileResult]]] = deque()
             try:
@@ -428,12 +428,6 @@ def _predictions(answer: RawAnswer, count: int) -> list[AnyPrediction]:
         return read_predictions(answer.outputs, count, answer.model_version)
     except AnswerError as error:
         raise ClientError(str(error)) from error
-
-
-def _batched(paths: Iterable[Path], size: int) -> Iterator[list[Path]]:
-    remaining = iter(paths)
-    while batch := list(islice(remaining, size)):
-        yield batch
 
 
 def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:

@@ -119,6 +119,10 @@ class RestApi:
                 return _json(self._get(_target(match), metadata=bool(match[4])))
         raise ServingError(Code.INVALID_ARGUMENT, f"Malformed request: {request.method} {path}")
 
+    def _cut_late(self, under_way: Request) -> None:
+        seconds = self._config.request_timeout_s
+        under_way.cut(ServingError(Code.DEADLINE_EXCEEDED, f"No answer within {seconds:g} s"))
+
     async def _post(
         self, request: web.BaseRequest, target: RequestedModel, method: str, under_way: Request
     ) -> web.Response:
@@ -127,11 +131,8 @@ class RestApi:
                 Code.UNIMPLEMENTED, f"{method} is not served here: use predict, or TF Serving"
             )
         body = await self._body(request, under_way)
-        late = ServingError(
-            Code.DEADLINE_EXCEEDED, f"No answer within {self._config.request_timeout_s:g} s"
-        )
         give_up = asyncio.get_running_loop().call_later(
-            self._config.request_timeout_s, under_way.cut, late
+            self._config.request_timeout_s, self._cut_late, under_way
         )
         try:
             with under_way:

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, groupby
 
 from components.ingest.files.remote import content_state
+from components.raster.batched import batched
 from components.raster.fingerprint import FileMark, marks_of_files
 from components.raster.location import is_remote
-from components.raster.packed import batched
 
 WEB = ("http://", "https://")
 #: Represents content without any known state.

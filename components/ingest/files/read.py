@@ -9,11 +9,11 @@ from itertools import repeat
 
 from components.ingest.files.read_log import CHANGED
 from components.ingest.files.remote import remote_files
+from components.raster.batched import batched
 from components.raster.errors import PortableError, SkymillError
 from components.raster.file_state import open_file
 from components.raster.fingerprint import checksum_of_rest, unreadable_checksum
 from components.raster.location import is_remote, local_path
-from components.raster.packed import batched
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 

@@ -26,7 +26,7 @@ def fingerprint_input_of_scenes(
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
     files = [*(path for _, _, path in others), *chain(*whole.values())]
-    return FingerprintInput(lambda: files, partial(_entries, named, masks, whole, others))
+    return FingerprintInput(lambda: files, partial(_entries, named, masks, whole, others, files))
 
 
 def _entries(
@@ -34,9 +34,9 @@ def _entries(
     masks: Sequence[str | None],
     whole: Mapping[str, Sequence[str]],
     others: Sequence[tuple[str, str, str]],
+    files: Sequence[str],
     checksums_of: ChecksumsOf,
 ) -> Entries:
-    files = [*(path for _, _, path in others), *chain(*whole.values())]
     checksums = dict(zip(files, checksums_of(files), strict=True))
     entries: list[Sequence[object]] = []
     for scene, truth, mask in zip(named.sources, named.truths, masks, strict=True):

@@ -1,0 +1,18 @@
+"""Lists of a few items at a time from any number of them."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Yields lists of `size` items; the last one has the rest.
+
+    >>> list(batched("abcde", 2))
+    [['a', 'b'], ['c', 'd'], ['e']]
+    """
+    waiting = iter(items)
+    while batch := list(islice(waiting, size)):
+        yield batch
