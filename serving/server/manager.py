@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -17,7 +17,7 @@ from serving.server.folder import FolderState, FoundVersion, VersionFolder
 from serving.server.lanes import Lanes, LaneThreads
 from serving.server.metrics import ServerMetrics
 from serving.server.model import LoadedModel, Threads, load_model
-from serving.server.plan import plan_versions
+from serving.server.plan import VersionPlan, plan_versions
 from serving.server.warmup import warm_up
 
 logger = logging.getLogger(__name__)
@@ -165,18 +165,32 @@ class ModelManager:
         while (state := await self._read_folder()) is not None:
             self._end_loads()
             self._forgive_failures(state)
-            plan = plan_versions(
-                on_disk=state.complete.keys() | (state.unknown & self._served.keys()),
-                loaded=self._served,
-                broken=self._failures.keys() | self._loads.keys(),
-                latest_versions=self._config.latest_versions,
-                pinned=[v for v in self._config.labels.values() if v != "latest"],
-            )
+            plan = self._plan(state)
+            self._schedule(plan.load)
             for version in plan.unload:
                 self._unload(version)
             if not plan.load:
                 return
             await self._load(plan.load[0], state.complete[plan.load[0]])
+            # If that version failed, its successor is scheduled before anyone can read the status.
+            self._schedule(self._plan(state).load)
+
+    def _plan(self, state: FolderState) -> VersionPlan:
+        return plan_versions(
+            on_disk=state.complete.keys() | (state.unknown & self._served.keys()),
+            loaded=self._served,
+            broken=self._failures.keys() | self._loads.keys(),
+            latest_versions=self._config.latest_versions,
+            pinned=[v for v in self._config.labels.values() if v != "latest"],
+        )
+
+    def _schedule(self, versions: Collection[int]) -> None:
+        """Gives the versions to load the state START, as TensorFlow Serving does."""
+        for version, status in list(self._status.items()):
+            if status.state is VersionState.START and version not in versions:
+                del self._status[version]
+        for version in versions:
+            self._set_status(VersionStatus(version, VersionState.START))
 
     async def _read_folder(self) -> FolderState | None:
         return await self._folder.read({n: it.model.path for n, it in self._served.items()})
