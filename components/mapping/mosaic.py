@@ -13,7 +13,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.weights import TileAxis, TileSpan, Weights
+from components.mapping.weights import Axis, TileAxis, Weights
+from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
@@ -25,7 +26,6 @@ Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
 
 #: Least weight of unread tiles at which a pixel counts as unknown.
 _NOTHING = 1 - 1e-3
-_Axis: TypeAlias = Literal[0, 1]
 _ROWS: Literal[0] = 0
 _COLS: Literal[1] = 1
 
@@ -53,7 +53,7 @@ class _Sum:
         """The pixels in the scene."""
         return Window(self.row, self.col, *self.valid.shape)
 
-    def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
+    def part(self, axis: Axis, first: int, end: int) -> "_Sum":
         """Returns a view of the pixels between two places of the scene along an axis."""
         start = self.col if axis else self.row
         cut = slice(max(first - start, 0), max(end - start, 0))
@@ -62,22 +62,36 @@ class _Sum:
         row, col = (self.row, max(first, start)) if axis else (max(first, start), self.col)
         return _Sum(row, col, self.values[:, *where], self.valid[where], lost)
 
-    def copy(self) -> "_Sum":
-        """Returns the same in arrays of its own."""
+    def weighed(self, axis: Axis, weights: Weights) -> "_Sum":
+        """Returns the sum, in arrays of its own, with its first pixels along an axis weighed."""
+        others = slice(weights.shape[axis], None)
+        where = (slice(None), others) if axis else (others, slice(None))
+        values = np.empty(self.values.shape, np.float32)
+        values[:, *where] = self.values[:, *where]
         lost = None if self.lost is None else self.lost.copy()
-        return _Sum(self.row, self.col, self.values.copy(), self.valid.copy(), lost)
+        found = _Sum(self.row, self.col, values, self.valid.copy(), lost)
+        found.weigh(axis, weights, self)
+        return found
 
-    def weigh(self, axis: _Axis, weights: Weights) -> None:
-        """Multiplies the first pixels along an axis by weights; those of the others are 1."""
-        along = weights if axis else weights[:, np.newaxis]
-        if not len(weights):
+    def weigh(self, axis: Axis, weights: Weights, source: "_Sum") -> None:
+        """Sets the first pixels along an axis to those of a sum times weights.
+
+        Args:
+            axis: along which the weights change.
+            weights: (n, W) or, along columns, (H, n); what they have beyond H or W does not count.
+            source: of the same shape; may be this sum.
+        """
+        count, (height, width) = weights.shape[axis], self.valid.shape
+        first = (slice(height), slice(count)) if axis else (slice(count), slice(width))
+        along = weights[first]
+        if not along.size:
             return
-        first = self.part(axis, 0, (self.col if axis else self.row) + len(weights))
-        np.multiply(first.values, along, out=first.values)
-        if first.lost is not None:
-            np.multiply(first.lost, along, out=first.lost)
+        for plane, product in zip(source.values, self.values, strict=True):
+            opencv().multiply(plane[first], along, product[first])
+        if source.lost is not None and self.lost is not None:
+            np.multiply(source.lost[first], along, out=self.lost[first])
 
-    def add(self, axis: _Axis, other: "_Sum") -> None:
+    def add(self, axis: Axis, other: "_Sum") -> None:
         """Adds another sum that begins, along an axis, before this one or with it."""
         start, length = (self.col if axis else self.row), self.valid.shape[axis]
         if (other.col if axis else other.row) + other.valid.shape[axis] <= start:
@@ -87,7 +101,8 @@ class _Sum:
         if more.lost is not None and self.lost is None:
             self.lost = np.zeros(self.valid.shape, np.float32)
         here = self.part(axis, start, end)
-        here.values += more.values
+        for total, plane in zip(here.values, more.values, strict=True):
+            opencv().add(total, plane, total)
         here.valid |= more.valid
         if more.lost is not None and here.lost is not None:
             here.lost += more.lost
@@ -110,8 +125,8 @@ class Mosaic:
             settle: is called once for each pixel that a tile answered.
         """
         self._planes, self._settle = planes, settle
-        self._down = down.spans()
-        self._across = across.spans(left, right)
+        self._down = down.spans(_ROWS)
+        self._across = across.spans(_COLS, left, right)
         #: By the row of tiles, for the next one in it.
         self._beside: dict[int, _Sum] = {}
         #: By the first column, for the next row of tiles.
@@ -156,15 +171,16 @@ class Mosaic:
         if across is None:  # it has no pixel in these columns that counts
             return
         counting = tile.part(_ROWS, down.first, down.end)
-        own = counting.part(_COLS, across.first, across.next).copy()
-        rest = counting.part(_COLS, across.next, across.end).copy()
-        _blend(own, rest, self._beside.get(tile.row), across, _COLS)
+        own = counting.part(_COLS, across.first, across.next).weighed(_COLS, across.rise)
+        rest = counting.part(_COLS, across.next, across.end).weighed(_COLS, across.fall)
+        _add_both(own, rest, self._beside.get(tile.row), _COLS)
         self._beside[tile.row] = rest
         if not own.valid.size:
             return
-        rest = own.part(_ROWS, down.next, down.end).copy()
+        rest = own.part(_ROWS, down.next, down.end).weighed(_ROWS, down.fall)
         own = own.part(_ROWS, down.first, down.next)
-        _blend(own, rest, self._above.get(across.first), down, _ROWS)
+        own.weigh(_ROWS, down.rise, own)
+        _add_both(own, rest, self._above.get(across.first), _ROWS)
         self._above[across.first] = rest
         _divide_by_known(own)
         self._settle(own.window, own.values, own.valid)
@@ -194,19 +210,11 @@ class Mosaic:
                 self._above[col] = _Sum(row, col, values, valid, state.get(f"lost {place}"))
 
 
-def _blend(own: _Sum, rest: _Sum, before: _Sum | None, span: TileSpan, axis: _Axis) -> None:
-    """Weighs the pixels of a tile along an axis, and adds what the tiles before it gave to them.
+def _add_both(own: _Sum, rest: _Sum, before: _Sum | None, axis: Axis) -> None:
+    """Adds, to both parts of a tile, what the tiles before it along an axis gave to their pixels.
 
-    Args:
-        own: those that no later tile shows.
-        rest: those behind them.
-        before: of the tiles before it; what it has of pixels before `own` is nodata.
-        span: of the tile.
-        axis: along which the tiles follow each other.
+    What these have of pixels before `own` is nodata.
     """
-    cut = span.next - span.first
-    own.weigh(axis, span.weights[: min(span.shared, cut)])
-    rest.weigh(axis, span.weights[cut:])
     if before is not None:
         own.add(axis, before)
         rest.add(axis, before)

@@ -1,5 +1,7 @@
 """Final answers of the pixels of a band, as the bytes that rasters store."""
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,8 @@ from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
+
+Indices: TypeAlias = npt.NDArray[np.unsignedinteger]
 
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
 PROBABILITY_STEP = 0.004
@@ -82,11 +86,11 @@ class Settled:
                 stored = stored_percentiles(values[self._count, part], valid[part])
                 self.percentiles[here] = stored
                 hidden = ~valid[part] | masked_where(stored, self._config)
-            classes, best = most_probable(values[: self._count, part], self.classes.dtype)
-            self.classes[here] = _masked(classes, hidden, self._nodata)
-            self.confidence[here] = as_bytes(best, hidden)
+            best = most_probable(values[: self._count, part], into=self.classes[here])
+            _mask(self.classes[here], hidden, self._nodata)
+            put_bytes(best, hidden, into=self.confidence[here])
             for plane, own in zip(self.probabilities, values[:, part], strict=False):
-                plane[here] = as_bytes(own, hidden)
+                put_bytes(own, hidden, into=plane[here])
 
     def move(self, rows: int, kept: int) -> None:
         """Moves below the first rows; `kept` rows below them may be known already."""
@@ -117,36 +121,38 @@ class Settled:
         self.percentiles[:rows] = state["percentiles"]
 
 
-def most_probable(
-    values: Floats, dtype: npt.DTypeLike
-) -> tuple[npt.NDArray[np.unsignedinteger], Floats]:
-    """Returns each pixel's class (H, W), and its probability, of values (K, H, W).
+def most_probable(values: Floats, *, into: Indices) -> Floats:
+    """Sets each pixel's class (H, W), and returns its probability, of values (K, H, W).
 
     Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
     """
+    cv = opencv()
     best = values[0].copy()
-    classes = np.zeros(best.shape, dtype)
-    is_more, number = np.empty(best.shape, np.bool_), np.empty_like(classes)
+    into.fill(0)
+    is_more, number = np.empty(best.shape, np.uint8), np.empty(best.shape, into.dtype)
     for index, plane in enumerate(values[1:], 1):
-        np.greater(plane, best, out=is_more)
-        np.maximum(plane, best, out=best)
-        # Indices rise, so that the last plane that was above all before it has the largest.
-        np.multiply(is_more, classes.dtype.type(index), out=number)
-        np.maximum(classes, number, out=classes)
-    return classes, best
+        cv.compare(plane, best, cv.CMP_GT, is_more)
+        cv.max(plane, best, best)
+        number.fill(index)
+        cv.copyTo(number, is_more, into)
+    return best
 
 
 def as_bytes(probabilities: Floats, unknown: Mask | None) -> npt.NDArray[np.uint8]:
     """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
+    steps = np.empty(probabilities.shape, np.uint8)
+    put_bytes(probabilities, unknown, into=steps)
+    return steps
+
+
+def put_bytes(probabilities: Floats, unknown: Mask | None, *, into: npt.NDArray[np.uint8]) -> None:
+    """Sets probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
     cv, most = opencv(), round(1 / PROBABILITY_STEP)
-    steps = cv.convertScaleAbs(probabilities, None, most, 0)
-    cv.threshold(steps, most, most, cv.THRESH_TRUNC, steps)
-    return _masked(steps, unknown, PROBABILITY_NODATA)
+    cv.convertScaleAbs(probabilities, into, most, 0)
+    cv.threshold(into, most, most, cv.THRESH_TRUNC, into)
+    _mask(into, unknown, PROBABILITY_NODATA)
 
 
-def _masked(
-    numbers: npt.NDArray[np.unsignedinteger], unknown: Mask | None, nodata: int
-) -> npt.NDArray[np.unsignedinteger]:
+def _mask(numbers: Indices, unknown: Mask | None, nodata: int) -> None:
     if unknown is not None:
-        numbers[unknown] = nodata
-    return numbers
+        opencv().copyTo(np.full_like(numbers, nodata), unknown.view(np.uint8), numbers)
