@@ -27,6 +27,7 @@ from components.mapping.thumbnail import SceneThumbnail
 from components.mapping.unknown import check_tells_unknown
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
+from components.raster.location import is_remote, local_path
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.strict_json import strict_json
@@ -132,13 +133,7 @@ def map_scene(
     if found is not None:
         return found
     _check_place(source.scene_id, output)
-    if target.exists() and not overwrite:
-        raise MapRejected(
-            source.scene_id,
-            MapReason.EXISTS,
-            f"{target} holds another map, of another version of the scene or the model, or with "
-            "other settings. Remove it, choose another --output, or give --overwrite.",
-        )
+    _check_replaceable(target, view, overwrite=overwrite)
     folder = output / UNFINISHED / source.scene_id
     with only_run(folder, source.scene_id):
         # A run that ended just now may have finished it.
@@ -208,6 +203,36 @@ def _check_place(scene_id: str, output: Path) -> None:
                 f"its map would be in {target}, and the map of another scene is in {other.parent}: "
                 "one would lie in the other. Choose another --output.",
             )
+
+
+def _check_replaceable(target: Path, view: View, *, overwrite: bool) -> None:
+    """Rejects a scene in whose place lies what `overwrite` must not replace, or may not yet.
+
+    Raises:
+        MapRejected: there is a map and `overwrite` is False; or files that are no map, the scene
+            itself, or a link.
+    """
+
+    def refusal(what: str) -> MapRejected:
+        return MapRejected(view.scene.scene_id, MapReason.EXISTS, f"{target} {what}")
+
+    if target.is_symlink():
+        raise refusal("is a link. Remove it, or choose another --output.")
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return
+    if not (target / _REPORT).is_file():
+        raise refusal(
+            "is no map of this command, and is never replaced. Move it away, or choose another "
+            "--output."
+        )
+    if not overwrite:
+        raise refusal(
+            "holds another map, of another version of the scene or the model, or with other "
+            "settings. Remove it, choose another --output, or give --overwrite."
+        )
+    own = [local_path(file.path) for file in view.files if not is_remote(file.path)]
+    if any(Path(path).resolve().is_relative_to(target.resolve()) for path in own):
+        raise refusal("holds the scene itself, and is never replaced. Choose another --output.")
 
 
 def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:

@@ -3,8 +3,12 @@
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
+
+#: A place where no file can be made, as a folder that was removed, looks each time as if another
+#: process had just removed its own.
+_ATTEMPTS = 1000
 
 
 class LockHeld(Exception):
@@ -23,7 +27,7 @@ def only_process(path: Path, refusal: Exception | None = None) -> Iterator[None]
 
     Raises:
         LockHeld: another process holds it.
-        OSError: the file is a symbolic link, or its file system has no locks.
+        OSError: the file cannot be made, is a symbolic link, or its file system has no locks.
     """
     try:
         handle = _locked(path)
@@ -39,9 +43,10 @@ def only_process(path: Path, refusal: Exception | None = None) -> Iterator[None]
 
 
 def _locked(path: Path) -> int:
+    attempts = _ATTEMPTS
     while True:
         # Whoever ends removes the file or its folder, perhaps between two of these steps.
-        with suppress(FileNotFoundError):
+        try:
             path.parent.mkdir(parents=True, exist_ok=True)
             # In a folder of many users a link could lead to someone's own file.
             handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
@@ -52,6 +57,10 @@ def _locked(path: Path) -> int:
                 os.close(handle)
                 raise
             os.close(handle)
+        except FileNotFoundError:
+            attempts -= 1
+            if not attempts:
+                raise
 
 
 def _is_held(handle: int, path: Path) -> bool:

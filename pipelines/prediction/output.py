@@ -114,21 +114,40 @@ def finished_summary(final: str, identity: str, *, overwrite: bool) -> Mapping[s
     """Returns the summary of a finished run of this identity; None where a run is due.
 
     Raises:
-        ConfigError: the folder holds something else, and `overwrite` is False.
+        ConfigError: the folder holds other predictions, and `overwrite` is False; or it holds other
+            files, which nothing may replace.
     """
+    found = _summary_in(final)
+    if found is not None and found["identity"] == identity:
+        return found
+    if found is not None and not overwrite:
+        raise ConfigError(
+            f"{final} holds other predictions: of other images, of another model, or with other "
+            "settings. Remove it, choose another --output, or give --overwrite."
+        )
+    if found is None and not is_remote(final) and _is_in_use(local_path(final)):
+        raise ConfigError(
+            f"{final} holds other files than predictions, which are never replaced. Move them "
+            "away, or choose another --output."
+        )
+    return None
+
+
+def _summary_in(final: str) -> dict[str, Any] | None:
+    """Reads the summary of a finished run; None where there is none of this command."""
     path = storage.join(final, SUMMARY_FILE)
-    found: dict[str, Any] = {}
-    if storage.exists(path):
-        found = json.loads(storage.read(path))
-        if found.get("identity") == identity:
-            return found
-    if overwrite or not (found or (not is_remote(final) and storage.exists(final))):
+    if not storage.exists(path):
         return None
-    raise ConfigError(
-        f"{final} holds {'other predictions' if found else 'other files'}: of other images, of "
-        "another model, or with other settings. Remove it, choose another --output, or give "
-        "--overwrite."
-    )
+    try:
+        found = json.loads(storage.read(path))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "identity" in found else None
+
+
+def _is_in_use(path: str) -> bool:
+    """Checks whether there is anything but an empty folder."""
+    return os.path.lexists(path) and not (os.path.isdir(path) and not os.listdir(path))
 
 
 def only_run_into(paths: PredictionPaths) -> AbstractContextManager[None]:

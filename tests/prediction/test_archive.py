@@ -196,6 +196,19 @@ def test_an_output_never_replaces_what_the_run_reads(archive, photographs_model)
     assert len(list(archive.glob("*/*.png"))) == 40
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "summary.json"])
+def test_overwriting_replaces_predictions_alone(archive, photographs_model, tmp_path, name):
+    plan = planned({"kind": "images", "uri": str(archive)}, photographs_model)
+    own = tmp_path / "out" / name
+    own.parent.mkdir()
+    own.write_text("mine")
+    with pytest.raises(ConfigError, match="other files than predictions"):
+        predict_archive(plan, str(own.parent), in_process, overwrite=True)
+    assert own.read_text() == "mine"
+    own.unlink()
+    assert predict_archive(plan, str(own.parent), in_process).is_new
+
+
 def test_maps_are_not_made_among_the_scenes(rasters_model, tmp_path):
     write_scenes(tmp_path / "scenes")
     source = {"kind": "scenes", "uri": str(tmp_path / "scenes")}

@@ -1,6 +1,7 @@
 """Faults of scenes, models and disks: each is told, and costs no more than it must."""
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -69,6 +70,31 @@ def test_another_map_is_replaced_only_when_asked(three, tmp_path):
     [replaced] = map_scenes(scene, newer, QUIET, output, overwrite=True)
     assert replaced.is_new
     assert not (first.folder / "own-notes.txt").exists()
+
+
+def test_overwriting_replaces_maps_alone(three, tmp_path):
+    output, scene = tmp_path / "maps", three[1:2]
+
+    def refused(scenes=scene):
+        [found] = map_scenes(scenes, Network(contract_of()), QUIET, output, overwrite=True)
+        assert found.reason == "exists"
+        return found.detail
+
+    notes = output / "first/notes.txt"
+    notes.parent.mkdir(parents=True)
+    notes.write_text("mine")
+    assert "is no map of this command" in refused()
+    assert notes.read_text() == "mine"
+    shutil.rmtree(output)
+    output.mkdir()
+    (output / "first").symlink_to(tmp_path / "scenes")
+    assert "is a link" in refused()
+    (output / "first").unlink()
+    (output / "first").mkdir()  # an empty folder is replaced by anyone
+    [made] = map_scenes(scene, Network(contract_of()), QUIET, output)
+    inside = write_scene(made.folder / "first.tif", smooth_ground(40, 50))
+    assert "holds the scene itself" in refused([inside])
+    assert (made.folder / "first.tif").exists()
 
 
 def test_a_second_run_on_a_scene_is_refused_while_one_is_going_on(three, tmp_path):

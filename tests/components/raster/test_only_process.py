@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,13 @@ def test_a_link_in_place_of_the_file_leads_nowhere(tmp_path, exists):
     assert os.path.lexists(path)
     assert target.exists() == exists
     assert not exists or target.read_text() == "someone's own"
+
+
+def test_a_place_where_no_file_can_be_made_is_an_error(tmp_path, monkeypatch):
+    """The system says of a folder that is gone what it says while another process removes it."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(FileNotFoundError, match="new"), only_process(Path("new/lock")):
+        pass
