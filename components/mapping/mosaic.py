@@ -8,12 +8,13 @@ later tiles is kept until these come.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.weights import Axis, TileAxis, Weights
+from components.mapping.weights import TileAxis, Weights
 from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
@@ -26,6 +27,7 @@ Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
 
 #: Least weight of unread tiles at which a pixel counts as unknown.
 _NOTHING = 1 - 1e-3
+_Axis: TypeAlias = Literal[0, 1]
 _ROWS: Literal[0] = 0
 _COLS: Literal[1] = 1
 
@@ -53,7 +55,7 @@ class _Sum:
         """The pixels in the scene."""
         return Window(self.row, self.col, *self.valid.shape)
 
-    def part(self, axis: Axis, first: int, end: int) -> "_Sum":
+    def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
         """Returns a view of the pixels between two places of the scene along an axis."""
         start = self.col if axis else self.row
         cut = slice(max(first - start, 0), max(end - start, 0))
@@ -62,39 +64,25 @@ class _Sum:
         row, col = (self.row, max(first, start)) if axis else (max(first, start), self.col)
         return _Sum(row, col, self.values[:, *where], self.valid[where], lost)
 
-    def weighed(self, axis: Axis, weights: Weights) -> "_Sum":
-        """Returns the sum, in arrays of its own, with its first pixels along an axis weighed."""
-        others = slice(weights.shape[axis], None)
-        where = (slice(None), others) if axis else (others, slice(None))
-        values = np.empty(self.values.shape, np.float32)
-        values[:, *where] = self.values[:, *where]
+    def copy(self) -> "_Sum":
+        """Returns the same in arrays of its own."""
         lost = None if self.lost is None else self.lost.copy()
-        found = _Sum(self.row, self.col, values, self.valid.copy(), lost)
-        found.weigh(axis, weights, self)
-        return found
+        return _Sum(self.row, self.col, self.values.copy(), self.valid.copy(), lost)
 
-    def weigh(self, axis: Axis, weights: Weights, source: "_Sum") -> None:
-        """Sets the first pixels along an axis to those of a sum times weights.
+    def times(self, weights: Weights) -> "_Sum":
+        """Returns the sum, in arrays of its own, times weights (H, W)."""
+        products = np.empty(self.values.shape, np.float32)
+        for plane, product in zip(self.values, products, strict=True):
+            opencv().multiply(plane, weights, product)
+        lost = None if self.lost is None else self.lost * weights
+        return _Sum(self.row, self.col, products, self.valid.copy(), lost)
 
-        Args:
-            axis: along which the weights change.
-            weights: (n, W) or, along columns, (H, n); what they have beyond H or W does not count.
-            source: of the same shape; may be this sum.
+    def add(self, axis: _Axis, other: "_Sum | None") -> None:
+        """Adds what another sum, which begins before this one or with it along an axis, has of its
+        pixels; what it has of pixels before them is nodata.
         """
-        count, (height, width) = weights.shape[axis], self.valid.shape
-        first = (slice(height), slice(count)) if axis else (slice(count), slice(width))
-        along = weights[first]
-        if not along.size:
-            return
-        for plane, product in zip(source.values, self.values, strict=True):
-            opencv().multiply(plane[first], along, product[first])
-        if source.lost is not None and self.lost is not None:
-            np.multiply(source.lost[first], along, out=self.lost[first])
-
-    def add(self, axis: Axis, other: "_Sum") -> None:
-        """Adds another sum that begins, along an axis, before this one or with it."""
         start, length = (self.col if axis else self.row), self.valid.shape[axis]
-        if (other.col if axis else other.row) + other.valid.shape[axis] <= start:
+        if other is None or (other.col if axis else other.row) + other.valid.shape[axis] <= start:
             return
         more = other.part(axis, start, start + length)
         end = start + more.valid.shape[axis]
@@ -125,8 +113,8 @@ class Mosaic:
             settle: is called once for each pixel that a tile answered.
         """
         self._planes, self._settle = planes, settle
-        self._down = down.spans(_ROWS)
-        self._across = across.spans(_COLS, left, right)
+        self._down = down.spans()
+        self._across = across.spans(left, right)
         #: By the row of tiles, for the next one in it.
         self._beside: dict[int, _Sum] = {}
         #: By the first column, for the next row of tiles.
@@ -170,18 +158,16 @@ class Mosaic:
         down, across = self._down[tile.row], self._across.get(tile.col)
         if across is None:  # it has no pixel in these columns that counts
             return
-        counting = tile.part(_ROWS, down.first, down.end)
-        own = counting.part(_COLS, across.first, across.next).weighed(_COLS, across.rise)
-        rest = counting.part(_COLS, across.next, across.end).weighed(_COLS, across.fall)
-        _add_both(own, rest, self._beside.get(tile.row), _COLS)
-        self._beside[tile.row] = rest
+        counting = tile.part(_ROWS, down.first, down.end).part(_COLS, across.first, across.end)
+        found = counting.times(_products(down.weights.tobytes(), across.weights.tobytes()))
+        found.add(_COLS, self._beside.get(tile.row))
+        self._beside[tile.row] = found.part(_COLS, across.next, across.end).copy()
+        own = found.part(_COLS, across.first, across.next)
         if not own.valid.size:
             return
-        rest = own.part(_ROWS, down.next, down.end).weighed(_ROWS, down.fall)
+        own.add(_ROWS, self._above.get(across.first))
+        self._above[across.first] = own.part(_ROWS, down.next, down.end).copy()
         own = own.part(_ROWS, down.first, down.next)
-        own.weigh(_ROWS, down.rise, own)
-        _add_both(own, rest, self._above.get(across.first), _ROWS)
-        self._above[across.first] = rest
         _divide_by_known(own)
         self._settle(own.window, own.values, own.valid)
 
@@ -210,14 +196,10 @@ class Mosaic:
                 self._above[col] = _Sum(row, col, values, valid, state.get(f"lost {place}"))
 
 
-def _add_both(own: _Sum, rest: _Sum, before: _Sum | None, axis: Axis) -> None:
-    """Adds, to both parts of a tile, what the tiles before it along an axis gave to their pixels.
-
-    What these have of pixels before `own` is nodata.
-    """
-    if before is not None:
-        own.add(axis, before)
-        rest.add(axis, before)
+@lru_cache(maxsize=4)  # most tiles of a scene have the same
+def _products(down: bytes, across: bytes) -> Weights:
+    """Returns a tile's weights, of those along its rows and columns."""
+    return np.outer(np.frombuffer(down, np.float32), np.frombuffer(across, np.float32))
 
 
 def _divide_by_known(found: _Sum) -> None:

@@ -6,7 +6,7 @@ weights of all tiles add up to 1 at every pixel, and therefore their products do
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,28 +18,22 @@ Blend = Literal["cosine", "constant", "crop"]
 _UNUSED = 0.25
 
 Weights = npt.NDArray[np.float32]
-#: Of an array: 0 along rows, 1 along columns.
-Axis: TypeAlias = Literal[0, 1]
 
 
 class TileSpan(NamedTuple):
     """Pixels along an axis at which a tile counts.
 
-    Between `rise` and `fall` its weight is 1.
-
     Attributes:
         first: of them in the scene.
         next: where the next tile begins to count.
         end: beyond them.
-        rise: weights at the first ones, at which tiles before it count as well, up to `next`.
-        fall: weights from `next` to `end`.
+        weights: at all of them.
     """
 
     first: int
     next: int
     end: int
-    rise: Weights
-    fall: Weights
+    weights: Weights
 
 
 def tile_starts(
@@ -84,13 +78,10 @@ class TileAxis:
         """Computes the weights; see `axis_weights`."""
         self._tops, self._weights = tops, axis_weights(tops, size_px, blend)
 
-    def spans(self, axis: Axis, left: int = 0, right: int | None = None) -> dict[int, TileSpan]:
+    def spans(self, left: int = 0, right: int | None = None) -> dict[int, TileSpan]:
         """Returns the pixels at which each tile counts, by its start.
 
-        Weights are repeated along the other axis: OpenCV takes no others.
-
         Args:
-            axis: of the weights' arrays, along which they change; the other one is a tile long.
             left: place before which nothing counts.
             right: place from which nothing counts; None is the end of the last tile.
         """
@@ -99,34 +90,15 @@ class TileAxis:
         for top, weights in zip(self._tops, self._weights, strict=True):
             places = top + np.flatnonzero(weights)
             counting.append((int(places[0]), int(places[-1]) + 1))
-        found, reached = {}, left
-        repeated = _Repeated(axis, self._weights.shape[1])
+        found = {}
         nexts = [*(first for first, _ in counting[1:]), counting[-1][1]]
         rows = zip(self._tops, self._weights, counting, nexts, strict=True)
         for top, weights, (begin, stop), after in rows:
             first, end = max(begin, left), min(stop, right)
             if first < end:
                 own = weights[first - top : end - top]
-                cut = min(max(after, first), end) - first
-                rise, fall = own[: min(max(reached - first, 0), cut)], own[cut:]
-                found[top] = TileSpan(first, first + cut, end, repeated(rise), repeated(fall))
-                reached = max(reached, end)
+                found[top] = TileSpan(first, min(max(after, first), end), end, own)
         return found
-
-
-class _Repeated:
-    """Repeats weights along another axis; the same ones, as most tiles have, only once."""
-
-    def __init__(self, axis: Axis, count: int) -> None:
-        self._axis, self._count = axis, count
-        self._known: dict[bytes, Weights] = {}
-
-    def __call__(self, weights: Weights) -> Weights:
-        key = weights.tobytes()
-        if key not in self._known:
-            other = 1 - self._axis
-            self._known[key] = np.repeat(np.expand_dims(weights, other), self._count, other)
-        return self._known[key]
 
 
 def _rise(way: npt.NDArray[np.float64], blend: Blend) -> npt.NDArray[np.float64]:

@@ -62,4 +62,6 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
             mosaic = Mosaic(2, left_edge, right_edge, down, across, settle)  # as after a kill
             mosaic.restore(state)
     np.testing.assert_array_equal(known, weight > 1e-3)
-    np.testing.assert_allclose(found[:, known > 0], expected[:, known > 0], atol=TOLERANCE)
+    # Where tiles are lost, sums are divided by the weight of the others, and so is their rounding.
+    difference = (found - expected) * weight
+    np.testing.assert_allclose(difference[:, known > 0], 0, atol=TOLERANCE)
