@@ -1,11 +1,14 @@
-"""Items of a generator, made while the one before is worked on."""
+"""Items of a generator, made while those before are worked on."""
 
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def one_ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
@@ -25,3 +28,27 @@ def one_ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]
                 yield from found
         finally:
             pool.submit(items.close).result()
+
+
+def several_ahead(
+    make: Callable[[Item], Made], items: Generator[Item, None, None], at_once: int
+) -> Generator[Made, None, None]:
+    """Yields what is made of each item, in their order; that many threads make the next meanwhile.
+
+    One item more waits for them, so that none of them waits for the caller. `items` is closed.
+
+    >>> list(several_ahead(str, (number for number in range(4)), 2))
+    ['0', '1', '2', '3']
+    """
+    coming: deque[Future[Made]] = deque()
+    with closing(items), ThreadPoolExecutor(at_once, "ahead") as pool:
+        try:
+            for item in items:
+                coming.append(pool.submit(make, item))
+                if len(coming) > at_once:
+                    yield coming.popleft().result()
+            while coming:
+                yield coming.popleft().result()
+        finally:
+            for it in coming:
+                it.cancel()

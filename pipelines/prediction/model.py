@@ -91,13 +91,25 @@ class Answers(NamedTuple):
     refused: dict[int, "Refused"]
 
 
-class ExampleModel:
-    """A loaded model that answers tf.Examples."""
+#: Batches that a model answers at once where it may use all cores. A graph has parts that use one
+#: alone, such as the decoding of an image; meanwhile another batch uses the others.
+_AT_ONCE = 2
 
-    def __init__(self, pushed: "PushedModel") -> None:
+
+class ExampleModel:
+    """A loaded model that answers tf.Examples.
+
+    Attributes:
+        contract: how to ask it.
+        task: of the contract.
+        at_once: how many threads should ask it.
+    """
+
+    def __init__(self, pushed: "PushedModel", at_once: int = _AT_ONCE) -> None:
         if EXAMPLES_SIGNATURE not in pushed.model.signatures:
             raise DataError(f"{pushed.model.path} has no signature {EXAMPLES_SIGNATURE}")
         self.contract = pushed.contract
+        self.at_once = at_once
         self._model = pushed.model
         # A process's last model would outlive the library that releases it.
         weakref.finalize(self, pushed.model.close)
@@ -122,7 +134,7 @@ class ExampleModel:
             number = None if is_remote(ref.base) else ref.version
             pushed = load_pushed(path, number, threads)
         require_same(ref, pushed.identity)
-        return cls(pushed)
+        return cls(pushed, 1 if one_thread else _AT_ONCE)
 
     def answer(self, examples: Sequence[bytes]) -> Answers:
         """Returns the model's answers; an example that it refuses does not spoil the others.

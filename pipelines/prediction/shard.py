@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
 from components.raster.reasons import Reason
-from pipelines.prediction.ahead import one_ahead
+from pipelines.prediction.ahead import one_ahead, several_ahead
 from pipelines.prediction.model import Answers, ExampleModel, PinnedModel
 from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.places import places_of
@@ -123,15 +122,15 @@ class Answerer:
     def answers(self, line: bytes, rejects: list[Reject], ignored: Counter[str]) -> pa.Table:
         """Returns the predictions of a line's images; adds what is none to the others.
 
-        A thread reads the next batch, and another one asks the model, while rows are made of the
-        answers before.
+        A thread reads the next batch, and others ask the model, while rows are made of the answers
+        before.
 
         Raises:
             DataError: the model itself fails.
         """
         batches = []
         reads = one_ahead(_batches(self._convert(line), self._batch))
-        for found in one_ahead(self._answered(reads)):
+        for found in several_ahead(self._answer, reads, self._model.at_once):
             rejects += found.read.rejects
             ignored.update(found.read.ignored)
             if found.read.images:
@@ -139,14 +138,6 @@ class Answerer:
         table = pa.Table.from_batches(batches or [self._rows(found)])
         facts = metadata_of(self._model.contract, self._ref.version, self._ref.identity)
         return table.replace_schema_metadata(facts)
-
-    def _answered(
-        self, reads: Generator["_Read", None, None]
-    ) -> Generator["_Answered", None, None]:
-        """Yields batches with their answers, and closes `reads`."""
-        with closing(reads):
-            for read in reads:
-                yield self._answer(read)
 
     def _answer(self, read: "_Read") -> "_Answered":
         """Asks the model about a batch; adds rejects of images that do not fit to the batch's."""
