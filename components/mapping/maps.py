@@ -158,6 +158,7 @@ def _make(
     task = SceneTask(view, layouts, product, SceneThumbnail(view), folder)
     try:
         rejects = gather(task, model, config, on_progress)
+        _check_unchanged(view, model, config, identity)
     except MapRejected:
         _remove(folder, output)
         raise
@@ -171,6 +172,22 @@ def _make(
     put_in_place(finished, target)
     _remove(folder, output)
     return SceneMap(scene_id, target, names, rejects)
+
+
+def _check_unchanged(view: View, model: TileModel, config: MapConfig, identity: str) -> None:
+    """Rejects a scene whose files were replaced while they were read.
+
+    Raises:
+        MapRejected: they were, so that the map may be of two scenes.
+    """
+    with suppress(OSError):  # a file that is gone was replaced by nothing
+        if identity_of(view, model, config) != identity:
+            raise MapRejected(
+                view.scene.scene_id,
+                MapReason.CHANGED,
+                "its files were replaced while they were read, so that the map may be of two "
+                "scenes. Give the command again when nothing writes them.",
+            )
 
 
 def _check_name(scene_id: str) -> None:

@@ -9,10 +9,11 @@ import shapely
 import shapely.geometry
 
 from components.mapping.config import PolygonsConfig
+from components.mapping.ground_area import ground_m2
 from components.mapping.vectors import Features
 from components.raster.library_errors import translated
 from components.raster.scene.gdal import opened
-from components.raster.scene.grid import Floats, Grid, reproject
+from components.raster.scene.grid import Grid
 
 
 def class_polygons(
@@ -46,24 +47,12 @@ def class_polygons(
     names = np.array(classes, object)[indexes] if len(indexes) else np.empty(0, object)
     columns = {"class": names, "class_index": indexes, "pixels": pixels.astype(np.int64)}
     if grid.crs is not None:
-        columns["area_m2"] = _ground_m2(placed, grid, grid.crs) if len(placed) else np.empty(0)
+        columns["area_m2"] = ground_m2(placed, grid, grid.crs) if len(placed) else np.empty(0)
     return Features("polygons", "Areas of each class", "Polygon", grid.crs, placed, columns)
 
 
 def _polygon(rings: list[list[tuple[float, float]]]) -> shapely.Polygon:
     return shapely.Polygon(rings[0], rings[1:])
-
-
-def _ground_m2(geometries: np.ndarray, grid: Grid, crs: str) -> Floats:
-    """Returns areas on the ground, which those in degrees or in Mercator's metres are not."""
-    if not grid.has_ground_metres:
-        middle = np.array([[grid.height_px / 2], [grid.width_px / 2]])
-        [lon], [lat] = grid.to_lonlat(*middle)
-        equal_area = f"+proj=laea +lon_0={lon} +lat_0={lat} +datum=WGS84 +units=m"
-        geometries = shapely.transform(
-            geometries, lambda at: np.stack(reproject(crs, equal_area, *at.T), axis=1)
-        )
-    return np.asarray(shapely.area(geometries), np.float64)
 
 
 def _on_map(geometries: np.ndarray, grid: Grid) -> np.ndarray:

@@ -16,6 +16,7 @@ class MapReason(StrEnum):
     NO_DATA = "no_data"
     EXISTS = "exists"
     BUSY = "busy"
+    CHANGED = "changed"
     MODEL_FAILED = "model_failed"
     UNREADABLE = "unreadable"
 

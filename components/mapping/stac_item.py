@@ -28,6 +28,7 @@ _EXTENSIONS = (
 )
 _DERIVED_LEVEL = "L4"
 _STEPS = 16
+_HALF_TURN = 180.0
 
 
 def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str) -> dict[str, Any]:
@@ -74,7 +75,7 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
         "stac_extensions": [*_EXTENSIONS, *([CLASSIFICATION_EXTENSION] if has_classes else [])],
         "id": scene.scene_id.replace("/", "_"),
         "geometry": None if ground is None else shapely.geometry.mapping(ground),
-        **({} if ground is None else {"bbox": _bbox(ground)}),
+        **({} if ground is None else {"bbox": bbox_of(ground)}),
         "properties": properties,
         "links": links,
         "assets": {output.key: _asset(output) for output in outputs},
@@ -84,7 +85,8 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
 def footprint(grid: Grid) -> shapely.Geometry | None:
     """Returns a grid's ground in longitude and latitude, cut at the date line; None without a CRS.
 
-    Edges are followed in steps, since they curve.
+    Edges are followed in steps, since they curve. Around a pole the outline goes once around the
+    earth, and on along the pole.
     """
     if grid.crs is None:
         return None
@@ -95,8 +97,12 @@ def footprint(grid: Grid) -> shapely.Geometry | None:
     known = np.isfinite(lons) & np.isfinite(lats)
     if known.sum() < 3:
         return None
-    running = np.unwrap(lons[known], period=360)
-    ground = shapely.make_valid(shapely.Polygon(np.stack([running, lats[known]], axis=1)))
+    lons, lats = (np.append(it[known], it[known][0]) for it in (lons, lats))
+    running = np.unwrap(lons, period=360)
+    if abs(running[-1] - running[0]) > _HALF_TURN:
+        pole = np.copysign(90, lats.mean())
+        running, lats = np.append(running, running[[-1, 0]]), np.append(lats, [pole, pole])
+    ground = shapely.make_valid(shapely.Polygon(np.stack([running, lats], axis=1)))
     parts = []
     for turn in (-360, 0, 360):
         world = shapely.box(-180 + turn, -90, 180 + turn, 90)
@@ -106,7 +112,7 @@ def footprint(grid: Grid) -> shapely.Geometry | None:
     return shapely.orient_polygons(shapely.union_all(parts))
 
 
-def _bbox(ground: shapely.Geometry) -> list[float]:
+def bbox_of(ground: shapely.Geometry) -> list[float]:
     """Returns west, south, east, north; west is greater than east across the date line."""
     west, south, east, north = ground.bounds
     parts = shapely.get_parts(ground)

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,9 @@ _DRIVERS: dict[VectorFormat, tuple[str, Mapping[str, str]]] = {
     "gpkg": ("GPKG", {}),
     "geojson": ("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}),
 }
+
+#: Parts of an edge that is as long as all geometries together.
+_PARTS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +71,26 @@ def write_vectors(
         with translated():
             if suffix == "parquet":
                 _write_parquet(features, path)
+            elif suffix == "geojson":
+                _write_layer(_along_curves(features), path, *_DRIVERS[suffix])
             else:
                 _write_layer(features, path, *_DRIVERS[suffix])
         key = f"{features.name}_{suffix}"
         outputs.append(Output(key, path, _MEDIA_TYPES[suffix], features.title))
     return outputs
+
+
+def _along_curves(features: Features) -> Features:
+    """Divides long edges, which are straight on the map and curves in longitude and latitude.
+
+    Over the 100 km of a Sentinel-2 scene they part by 200 m at 48 degrees, and divided by 5 cm.
+    """
+    if features.crs is None or not len(features.geometries) or crs_of(features.crs).is_geographic:
+        return features
+    west, south, east, north = shapely.total_bounds(features.geometries)
+    longest = max(east - west, north - south) / _PARTS
+    divided = shapely.segmentize(features.geometries, longest) if longest else features.geometries
+    return replace(features, geometries=divided)
 
 
 def _write_layer(features: Features, path: Path, driver: str, options: Mapping[str, str]) -> None:

@@ -97,6 +97,23 @@ def test_overwriting_replaces_maps_alone(three, tmp_path):
     assert (made.folder / "first.tif").exists()
 
 
+def test_a_scene_that_is_replaced_while_it_is_read_has_no_map(three, tmp_path):
+    output, scene = tmp_path / "maps", three[1:2]
+    replaced = []
+
+    def replace_once(done, total):
+        if not replaced:
+            replaced.append(write_scene(tmp_path / "scenes/first.tif", smooth_ground(40, 50, 1)))
+
+    [lost] = map_scenes(
+        scene, Network(contract_of()), QUIET, output, on_scene=lambda _: replace_once
+    )
+    assert (lost.key, lost.reason) == ("first", "changed")
+    assert not (output / "first").exists()
+    [made] = map_scenes(scene, Network(contract_of()), QUIET, output)
+    assert made.is_new
+
+
 def test_a_second_run_on_a_scene_is_refused_while_one_is_going_on(three, tmp_path):
     output, scene, network = tmp_path / "maps", three[1:2], Network(contract_of())
     meanwhile = []

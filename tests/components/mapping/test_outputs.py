@@ -19,9 +19,10 @@ from stac_model.base import TaskEnum
 
 from components.mapping.class_table import ClassTable
 from components.mapping.config import MapConfig
+from components.mapping.ground_area import ground_m2
 from components.mapping.maps import map_scene
 from components.mapping.picture import round_length
-from components.mapping.stac_item import footprint
+from components.mapping.stac_item import bbox_of, footprint
 from components.raster.scene.grid import Grid
 from tests.components.mapping.networks import (
     UTM,
@@ -236,6 +237,64 @@ def test_across_the_date_line(tmp_path):
     outline = shapely.segmentize(shapely.box(179.9, -16.05, 180.1, -16), 0.01)
     area_m2, _ = Geod(ellps="WGS84").geometry_area_perimeter(outline)
     assert table["area_m2"] == pytest.approx([area_m2], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("crs", "place"),
+    [
+        # At 80 degrees south a metre of the map measures 0.98 m: stereographic, true at 71.
+        ("EPSG:3031", Affine(1000, 0, 300_000, 0, -1000, 1_000_000)),
+        ("EPSG:3034", Affine(10_000, 0, 3_000_000, 0, -10_000, 3_500_000)),
+        ("EPSG:4326", Affine(0.5, 0, 0, 0, -0.5, 60)),
+        ("EPSG:2263", Affine(30, 0, 900_000, 0, -30, 200_000)),  # US survey feet
+        ("EPSG:32632", Affine(1000, 0, 500_000, 0, -1000, 5_300_000)),
+    ],
+)
+def test_areas_are_those_of_the_ground_in_every_crs(crs, place):
+    grid = Grid(60, 80, place, crs)
+    corners = np.array([(0, 0), (80, 0), (80, 60), (0, 60)], float)
+    outline = shapely.Polygon(np.stack(place * corners.T, axis=1))
+    [area] = ground_m2(np.array([outline]), grid, crs)
+    fine = shapely.get_coordinates(shapely.segmentize(outline, outline.length / 10_000))
+    lonlat = rasterio.warp.transform(crs, "OGC:CRS84", *fine.T)
+    truth, _ = Geod(ellps="WGS84").polygon_area_perimeter(*lonlat)
+    assert area == pytest.approx(abs(truth), rel=0.002)
+
+
+def test_areas_of_the_whole_earth_add_up():
+    grid = Grid(180, 360, Affine(1, 0, -180, 0, -1, 90), "EPSG:4326")
+    halves = np.array([shapely.box(-180, -90, 10, 90), shapely.box(10, -90, 180, 90)])
+    areas = ground_m2(halves, grid, "EPSG:4326")
+    assert areas.sum() == pytest.approx(510_065_621e6, rel=1e-6)
+    assert areas[0] == pytest.approx(areas.sum() * 190 / 360, rel=1e-6)
+
+
+def test_long_edges_in_geojson_follow_the_map(tmp_path):
+    """Half of an edge of 100 km lies 200 m from the line between its ends."""
+    pixels = np.full((50, 100), 500, np.uint16)
+    place = Affine(1000, 0, 550_000, 0, -1000, 5_300_000)
+    source = write_scene(tmp_path / "scene.tif", pixels, transform=place)
+    network, config = Network(contract_of(gsd_m=1000.0)), MapConfig(vectors=("geojson",))
+    found = map_scene(source, network, config, tmp_path / "maps")
+    [feature] = json.loads((found.folder / "polygons.geojson").read_text())["features"]
+    outline = shapely.geometry.shape(feature["geometry"]).exterior
+    [east], [north] = rasterio.warp.transform(UTM, "OGC:CRS84", [600_000], [5_300_000])
+    metres = outline.distance(shapely.Point(east, north)) * 111_000
+    assert metres < 1
+
+
+@pytest.mark.parametrize(("crs", "pole"), [("EPSG:3995", 90), ("EPSG:3031", -90)])
+def test_a_footprint_around_a_pole_holds_the_pole(crs, pole):
+    grid = Grid(200, 260, Affine(1000, 0, -130_000, 0, -1000, 90_000), crs)
+    ground = footprint(grid)
+    assert ground.is_valid
+    # The nearest edge is 90 km from the pole, the farthest corner 170: 0.8 and 1.6 degrees.
+    near = [shapely.Point(lon, pole - np.sign(pole) * 0.7) for lon in range(-180, 181, 20)]
+    far = [shapely.Point(lon, pole - np.sign(pole) * 1.7) for lon in range(-180, 181, 20)]
+    assert ground.intersects(near).all()
+    assert not ground.intersects(far).any()
+    assert bbox_of(ground)[::2] == [-180, 180]
+    assert pole in bbox_of(ground)
 
 
 def test_a_footprint_follows_curved_edges():
