@@ -51,7 +51,7 @@ def _equal_area(grid: Grid, crs: str) -> str:
 
 
 def _is_true_to_area(grid: Grid, crs: str, target: str) -> bool:
-    """Checks whether areas in units of the CRS are square metres on the ground all over the grid."""
+    """Checks whether areas in units of the CRS are square metres on the ground everywhere."""
     steps = np.linspace(0, 1, _STEPS + 1)
     rows, cols = np.meshgrid(steps * grid.height_px, steps * grid.width_px, indexing="ij")
     xs, ys = grid.to_map(rows, cols)
