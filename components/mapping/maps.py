@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
+import numpy as np
+
 from components.mapping.cells import CellMap
 from components.mapping.config import MapConfig
 from components.mapping.layout import Layout, lay_out
@@ -28,6 +30,7 @@ from components.mapping.unknown import check_tells_unknown
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
 from components.raster.location import is_remote, local_path
+from components.raster.pictures.png import png_of
 from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import SceneSource
 from components.raster.strict_json import strict_json
@@ -261,7 +264,7 @@ def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
     title = f"{task.view.scene.scene_id}   {model.name}{version}"
     pixel_m = None if grid.gsd_m is None else grid.gsd_m * task.thumbnail.step
     picture = map_picture(scene, answer, task.product.legend, title, pixel_m)
-    picture.save(path, compress_level=2)
+    path.write_bytes(png_of(np.asarray(picture)))
     return Output("picture", path, "image/png", "Scene and map")
 
 
