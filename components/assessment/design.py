@@ -9,6 +9,7 @@
 """
 
 import math
+from bisect import bisect_left
 from statistics import NormalDist
 
 import numpy as np
@@ -38,6 +39,50 @@ def size_for(
     wanted = (half_width / NormalDist().inv_cdf((1 + confidence) / 2)) ** 2
     size = (weights * np.sqrt(spread)).sum() ** 2 / (wanted + (weights * spread).sum() / total)
     return min(int(total), max(1, math.ceil(round(float(size), 6))))
+
+
+def units_for(
+    population: Integers,
+    accuracy: Floats,
+    half_width: float,
+    minimum: int,
+    confidence: float = 0.95,
+) -> Integers:
+    """Allocates the smallest sample whose overall accuracy has an interval of a wanted half width.
+
+    Floors take units from the large strata, so that many rare classes need more units in all than
+    `size_for` says.
+
+    Args:
+        population: pixels of each stratum, (S,).
+        accuracy: expected share of right pixels of each stratum, (S,).
+        half_width: of the interval, as a share.
+        minimum: units of each stratum at least.
+        confidence: of the interval.
+    """
+    total = int(population.sum())
+    sizes = range(size_for(population, accuracy, half_width, confidence), total + 1)
+
+    def suffices(size: int) -> bool:
+        units = allocate(size, population, minimum)
+        return half_width_of(units, population, accuracy, confidence) <= half_width
+
+    enough = bisect_left(sizes, True, key=suffices)
+    return allocate(min(sizes.start + enough, total), population, minimum)
+
+
+def half_width_of(
+    units: Integers, population: Integers, accuracy: Floats, confidence: float = 0.95
+) -> float:
+    """Computes the half width that overall accuracy's interval is expected to have.
+
+    Source: Cochran (1977), equation 5.5, for shares; arguments as those of `units_for`.
+    """
+    drawn = units > 0
+    held, taken, right = population[drawn], units[drawn], accuracy[drawn]
+    weights = held / population.sum()
+    variance = (weights**2 * right * (1 - right) / taken * (1 - taken / held)).sum()
+    return NormalDist().inv_cdf((1 + confidence) / 2) * math.sqrt(variance)
 
 
 def allocate(size: int, population: Integers, minimum: int) -> Integers:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from components.assessment.class_map import FinishedMap, extent_of
-from components.assessment.design import allocate, size_for
+from components.assessment.design import allocate, units_for
 from components.assessment.estimators import Integers
 from components.assessment.record import Design, Unit
 from components.assessment.sampling import draw
@@ -77,6 +77,8 @@ def draw_sample(source: FinishedMap, strata: Strata, plan: SamplePlan) -> Design
 
 def units_of(strata: Strata, plan: SamplePlan) -> Integers:
     """Returns how many units each stratum gets."""
+    minimum = max(plan.minimum, 2)
+    if plan.size is not None:
+        return allocate(plan.size, strata.population, minimum)
     expected = np.full(len(strata.population), plan.expected)
-    size = plan.size or size_for(strata.population, expected, plan.half_width, plan.confidence)
-    return allocate(size, strata.population, max(plan.minimum, 2))
+    return units_for(strata.population, expected, plan.half_width, minimum, plan.confidence)

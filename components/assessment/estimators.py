@@ -41,12 +41,14 @@ class LabelledSample:
         stratum: stratum of each unit, (N,).
         mapped: class that the map gives to each unit, (N,).
         reference: class that its label gives, (N,).
+        strata: names of the strata, for messages; by default their numbers.
     """
 
     population: Integers
     stratum: Integers
     mapped: Integers
     reference: Integers
+    strata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,10 +144,11 @@ class _Design:
         held = sample.population > 0
         few = np.flatnonzero(held & (units < np.minimum(2, sample.population))).tolist()
         if few:
+            names = sample.strata or tuple(map(str, range(len(units))))
             raise DataError(
-                f"Strata {', '.join(map(str, few))} have fewer than two labelled units, so that "
-                "no variance can be estimated: label more of them, or draw a sample with fewer "
-                "strata."
+                f"Strata {', '.join(names[index] for index in few)} have fewer than two labelled "
+                "units, so that no variance can be estimated: label more of them, or draw a sample "
+                "with fewer strata."
             )
         return _Design(
             sample.population.astype(np.float64), units.astype(np.float64), sample.stratum

@@ -135,6 +135,27 @@ def read_labels(path: Path, design: Design) -> dict[int, str]:
     return labels
 
 
+def labels_in(folder: Path, design: Design) -> dict[int, str]:
+    """Reads the labels of a sample's folder, from the table and the GeoJSON together.
+
+    Raises:
+        DataError: neither file is there, one cannot be read, or they contradict each other.
+    """
+    paths = [path for name in (TABLE_FILE, GEOJSON_FILE) if (path := folder / name).exists()]
+    if not paths:
+        raise DataError(f"{folder} has no {TABLE_FILE}: name the file of labels with --labels.")
+    labels: dict[int, str] = {}
+    for path in paths:
+        for number, label in read_labels(path, design).items():
+            if labels.setdefault(number, label) != label:
+                raise DataError(
+                    f"{folder} has two labels of unit {number}: {labels[number]} in {TABLE_FILE} "
+                    f"and {label} in {path.name}. Correct one, or name the right file with "
+                    "--labels."
+                )
+    return labels
+
+
 def labelled_sample(
     design: Design, labels: Mapping[int, str], *, incomplete: bool = False
 ) -> tuple[LabelledSample, tuple[int, ...]]:
@@ -167,6 +188,7 @@ def labelled_sample(
         stratum=np.array([unit.stratum for unit in units], np.int64),
         mapped=np.array([unit.mapped for unit in units], np.int64),
         reference=np.array(reference, np.int64),
+        strata=design.strata,
     )
     return sample, tuple(unit.id for unit in units)
 

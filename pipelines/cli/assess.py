@@ -19,7 +19,7 @@ _classes_option = click.option(
 )
 _labels_options = [
     click.option(
-        "--labels", type=_path, help="The labels (CSV or GeoJSON); by default DIR/labels.csv."
+        "--labels", type=_path, help="The labels (CSV or GeoJSON); by default those in DIR."
     ),
     click.option(
         "--incomplete", is_flag=True, help="Leave out units without a label, as missing at random."
@@ -121,11 +121,16 @@ def sample(
 @json_option
 def report(folder: Path, labels: Path | None, incomplete: bool, as_json: bool) -> None:
     """Estimate the accuracy of a map and the area of its classes from the labels in DIR."""
-    from components.assessment.record import labelled_sample, read_design, read_labels
+    from components.assessment.record import (
+        labelled_sample,
+        labels_in,
+        read_design,
+        read_labels,
+    )
     from components.assessment.report import facts_of, text_of
 
     design = read_design(folder)
-    given = read_labels(labels or folder / "labels.csv", design)
+    given = read_labels(labels, design) if labels else labels_in(folder, design)
     found, _ = labelled_sample(design, given, incomplete=incomplete)
     facts = facts_of(design, found)
     click.echo(json.dumps(facts, indent=1) if as_json else text_of(facts))
@@ -149,10 +154,15 @@ def compare(
     """Compare the map whose sample is in DIR with OTHER_MAP on the same labels."""
     from components.assessment.class_map import open_class_map
     from components.assessment.comparison import compare as compare_maps
-    from components.assessment.record import labelled_sample, read_design, read_labels
+    from components.assessment.record import (
+        labelled_sample,
+        labels_in,
+        read_design,
+        read_labels,
+    )
 
     design = read_design(folder)
-    given = read_labels(labels or folder / "labels.csv", design)
+    given = read_labels(labels, design) if labels else labels_in(folder, design)
     found, ids = labelled_sample(design, given, incomplete=incomplete)
     result = compare_maps(design, found, ids, open_class_map(other, _names(classes)))
     if as_json:

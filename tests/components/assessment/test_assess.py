@@ -254,6 +254,46 @@ def test_faults_are_named(tmp_path: Path, write: Write) -> None:
     fails("not of this sample", "report", folder)
 
 
+def test_labels_are_taken_from_the_file_that_was_filled_in(tmp_path: Path, write: Write) -> None:
+    truth, mapped = truth_and_map()
+    folder = tmp_path / "sample"
+    names = ("--classes", ",".join(NAMES))
+    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
+    table = (folder / "labels.csv").read_text()
+    label(folder, truth)
+    wanted = assess("report", folder).output
+    labels = {row["id"]: row["label"] for row in csv.DictReader((folder / "labels.csv").open())}
+    (folder / "labels.csv").write_text(table)  # without labels
+    features = json.loads((folder / "labels.geojson").read_text())
+    for feature in features["features"]:
+        feature["properties"]["label"] = labels[str(feature["properties"]["id"])]
+    (folder / "labels.geojson").write_text(json.dumps(features))
+    assert assess("report", folder).output == wanted
+    other = next(name for name in NAMES if name != labels["1"])
+    first = next(line for line in table.splitlines() if line.startswith("1,"))
+    (folder / "labels.csv").write_text(table.replace(first, f"{first}{other}"))
+    with pytest.raises(SkymillError, match="two labels of unit 1"):
+        assess("report", folder)
+
+
+def test_a_stratum_without_labels_is_named(tmp_path: Path, write: Write) -> None:
+    truth, mapped = truth_and_map()
+    folder = tmp_path / "sample"
+    names = ("--classes", ",".join(NAMES))
+    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
+    label(folder, truth)
+    towns = {
+        it["id"]
+        for it in json.loads((folder / "design.json").read_text())["units"]
+        if it["mapped"] == NAMES.index("town")
+    }
+    lines = (folder / "labels.csv").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if line[0] == "i" or int(line.split(",")[0]) not in towns]
+    (folder / "labels.csv").write_text("".join(kept))
+    with pytest.raises(SkymillError, match="Strata town have fewer than two"):
+        assess("report", folder, "--incomplete")
+
+
 def test_a_map_whose_pixels_differ_in_area_is_refused(tmp_path: Path, write: Write) -> None:
     degrees = Affine(0.05, 0, 10, 0, -0.05, 60)
     source = write("map.tif", np.zeros((400, 100), np.uint8), crs="EPSG:4326", transform=degrees)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from components.assessment.comparison import exact_paired_test
-from components.assessment.design import allocate, size_for
+from components.assessment.design import allocate, size_for, units_for
 from components.assessment.estimators import LabelledSample, estimate
 from components.raster.errors import DataError
 
@@ -108,6 +108,15 @@ def test_the_sample_size_of_the_paper_is_reproduced() -> None:
     # Olofsson et al. (2014), section 5.1.1: a standard error of 0.01 needs 641 units.
     accuracy = np.array([0.7, 0.6, 0.9, 0.95])
     assert size_for(CHANGE_PIXELS, accuracy, half_width=1.959964 * 0.01) == 641
+
+
+def test_a_wanted_interval_is_reached_though_rare_classes_take_units_from_the_large_one() -> None:
+    population = np.array([910_000] + [10_000] * 9)
+    accuracy = np.full(10, 0.85)
+    units = units_for(population, accuracy, half_width=0.03, minimum=50)
+    assert (units[1:] == 50).all()
+    # By hand: z^2 p (1 - p) (0.91^2 / n + 9 * 0.01^2 / 50) = 0.03^2 gives n = 455.1.
+    assert units[0] in (455, 456)
 
 
 def test_small_strata_get_their_floor_and_large_ones_share_the_rest() -> None:
