@@ -11,6 +11,7 @@ from pipelines.cli.kubeflow_options import (
     metadata_option,
     print_end,
     print_step,
+    print_waiting,
     readable_metrics,
 )
 from pipelines.cli.options import json_option
@@ -43,9 +44,12 @@ def follow_and_report(
     """Follows a run, prints its outcome and exits with its exit code."""
     from pipelines.kubeflow.client.follow import follow
 
-    quiet = (lambda step, state: None) if as_json else print_step
+    changed = (lambda step, state: None) if as_json else print_step
+    waits = None if as_json else print_waiting
     try:
-        state = follow(server, run_id, quiet, troubled=_print_trouble, timeout_s=timeout_s)
+        state = follow(
+            server, run_id, changed, waits=waits, troubled=_print_trouble, timeout_s=timeout_s
+        )
     except KeyboardInterrupt:
         said = f"The run goes on: skymill follow {run_id}. To end it: skymill runs stop {run_id}"
         click.echo(said, err=True)

@@ -165,6 +165,11 @@ def print_step(step: str, state: str) -> None:
     click.echo(f"  {word:>9}  {step}")
 
 
+def print_waiting(step: str, reason: str) -> None:
+    """Prints one line for a step whose pod cannot start."""
+    print_step(f"{step}: {reason}", "WAITING")
+
+
 def print_end(state: "RunState", connection: "Connection") -> None:
     """Prints the outcome of a run, and where to look if it failed."""
     click.echo(f"{state.name}: {state.state.lower()} (run {state.run_id})")

@@ -348,10 +348,14 @@ def _requests(kubelet: Kubelet) -> type[QuietHandler]:
             _, kind, _, pod, container = url.path.split("/")
             assert kind == "containerLogs"
             follow = parse_qs(url.query).get("follow") == ["true"]
+            path = kubelet.log(pod, container)
+            if not path.exists():  # with a real kubelet's answer
+                self.send_error(400, f"container {container} of {pod} is waiting to start")
+                return
             self.send_response(200)
             self.send_header("Connection", "close")
             self.end_headers()
-            with kubelet.log(pod, container).open("rb") as log:
+            with path.open("rb") as log:
                 while True:
                     last = not follow or kubelet.has_ended(pod, container)
                     self.wfile.write(log.read())

@@ -1,6 +1,7 @@
 """`skymill runs` of a server: listed, shown, their logs, stopped and run again."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -217,6 +218,29 @@ def test_a_step_whose_pod_cannot_start_has_kubernetes_reason(api: Api, run_id: s
     assert json.loads(runs(api, "show", run_id, "--json").output)["waiting"] == {}
     pod["message"] = "Unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
     assert f"  waiting: second: {pod['message']}\n" in runs(api, "show", run_id).output
+
+
+def test_a_followed_run_says_once_why_a_pod_waits(
+    api: Api, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 20:
+            api.store.set_state(run_id, "CANCELED", {"first": "SUCCEEDED"})
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    api.store.set_state(run_id, "RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"})
+    nodes = api.store.workflows[run_id]["status"]["nodes"].values()
+    [pod] = [it for it in nodes if it["type"] == "Pod" and ".second(0).executor" in it["name"]]
+    pod["phase"], pod["message"] = "Pending", "Unschedulable: 3 Insufficient nvidia.com/gpu."
+    done = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url])
+    assert done.output.count(f"    waiting  second: {pod['message']}\n") == 1
+    looks.clear()
+    api.store.set_state(run_id, "RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"})
+    told = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url, "--json"])
+    assert json.loads(told.stdout)["state"] == "CANCELED"
 
 
 def test_a_run_that_ends_before_its_first_step_has_the_drivers_reason(

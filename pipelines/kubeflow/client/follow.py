@@ -13,6 +13,9 @@ _PATIENCE_S = 300.0
 #: Further looks at a run that has ended, while a step has no final state.
 _LATE_LOOKS = 3
 
+#: Looks at the run from one look at its waiting pods to the next, which reads the whole workflow.
+_LOOKS_A_WAIT = 6
+
 OnChange = Callable[[str, str], None]
 OnTrouble = Callable[[KubeflowError], None]
 
@@ -23,12 +26,16 @@ class Server(Protocol):
     def run_state(self, run_id: str) -> RunState:
         """Returns the state of a run."""
 
+    def waiting(self, run_id: str) -> dict[str, str]:
+        """Returns why pods of a run cannot start, by step."""
+
 
 def follow(
     server: Server,
     run_id: str,
     changed: OnChange = lambda step, state: None,
     *,
+    waits: OnChange | None = None,
     troubled: OnTrouble = lambda error: None,
     timeout_s: float | None = None,
     poll_s: float = _POLL_S,
@@ -42,6 +49,8 @@ def follow(
         server: the server to poll.
         run_id: the run.
         changed: called once with each new state of a step.
+        waits: called once with each new reason why the pod of a step cannot start; by default the
+            server is not asked for them.
         troubled: called once each time that the server becomes unreachable.
         timeout_s: maximum time to follow; None is unlimited.
         poll_s: the time between two requests.
@@ -52,12 +61,18 @@ def follow(
             continues.
     """
     known: dict[str, str] = {}
-    late = 0
+    reasons: dict[str, str] = {}
+    late = looks = 0
     began = answered = time.monotonic()
     lost = False
     while True:
         try:
             state = server.run_state(run_id)
+            if waits is not None and not state.ended and looks % _LOOKS_A_WAIT == 0:
+                reasons, former = server.waiting(run_id), reasons
+                for step, reason in reasons.items() - former.items():
+                    waits(step, reason)
+            looks += 1
         except KubeflowError as error:
             if not error.transient or time.monotonic() - answered > patience_s:
                 if answered == began:

@@ -39,6 +39,8 @@ class Run:
 
     def follow(self, changed: OnChange | None = None, **given: Any) -> RunState:
         """Waits for the end; prints steps unless `changed` is given. See `follow.follow`."""
+        if changed is None:
+            given = {"waits": _print_waiting, **given}
         return follow(self._server, self.run_id, changed or _print_step, **given)
 
     def metrics(self) -> dict[str, float]:
@@ -100,3 +102,7 @@ def connect(endpoint: str | None = None, **given: Any) -> Session:
 
 def _print_step(step: str, state: str) -> None:
     print(f"{state.lower():>10} {step}", flush=True)
+
+
+def _print_waiting(step: str, reason: str) -> None:
+    print(f"{'waiting':>10} {step}: {reason}", flush=True)
