@@ -57,6 +57,7 @@ PIPELINE = [
     "boto3>=1.28",
     "cloudevents>=1.11,<2",
     "google-crc32c>=1.5",
+    "isal>=1.7",
     "jinja2>=3.1",
     "kfp>=2.16,<2.17",
     "kfp-kubernetes>=2.16,<2.17",
@@ -81,6 +82,7 @@ PIPELINE = [
     "tensorflow-model-analysis>=0.52,<0.53",
     "tfx>=1.21,<1.22",
     "tfx-bsl>=1.21,<1.22",
+    "zstandard>=0.22",
 ]
 
 # Explains a model's answers by methods that need more than the model.

@@ -16,7 +16,7 @@ from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileAnswers
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.product import COG, Masked, Output
-from components.mapping.rasters import RasterSpec, Scratch
+from components.mapping.rasters import GrowingRaster, RasterSpec
 from components.mapping.segmentation import class_spec, confidence_spec, probability_spec
 from components.mapping.settled import as_bytes
 from components.mapping.unknown import (
@@ -166,10 +166,10 @@ class CellMap:
         return np.asarray(np.isfinite(self._answers).all(axis=0), np.bool_)
 
     def _write(self, spec: RasterSpec, pixels: npt.NDArray[np.generic], folder: Path) -> Path:
-        scratch = Scratch(spec, self._folder)
-        scratch.create()
-        scratch.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
-        return scratch.to_cog(folder, self._config.compression)
+        raster = GrowingRaster(spec, self._folder, self._config.compression)
+        raster.create()
+        raster.write(Window(0, 0, self.grid.height_px, self.grid.width_px), pixels)
+        return raster.to_cog(folder)
 
     def _rasters(self) -> list[tuple[str, str, RasterSpec, npt.NDArray[np.generic]]]:
         classes, answers, known = self._contract.classes, self._answers, self._known

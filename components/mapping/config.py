@@ -126,7 +126,7 @@ class MapConfig(Frozen):
     points: bool = Field(default=False, description="Objects as points, not boxes (detection).")
     batch: int = Field(default=16, ge=1, le=1024, description="Tiles that the model gets at once.")
     memory_mb: int = Field(
-        default=128,
+        default=160,
         ge=8,
         description="Of decoded blocks and unfinished pixels; wider scenes are made in several "
         "columns.",

@@ -1,14 +1,19 @@
 """Division of a scene's map: columns that fit into memory, and bands of rows that are finished
 one after the other."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from components.mapping import blocks
 from components.mapping.weights import tile_starts
 from components.raster.tiles.parts import PlanPart
 from components.raster.tiles.reading import unit_shape
 from components.raster.tiles.tiling import Edge, TilePlan
 from components.raster.tiles.view import View
+
+#: Of a raster: one that gathers pixels and one that is compressed meanwhile.
+_ROWS_OF_BLOCKS = 2
 
 
 @dataclass(frozen=True)
@@ -105,8 +110,9 @@ def lay_out(
     height = Layout(plan, bands, ()).band_rows
     read_rows = min((-(-(size_px + unit_rows) // unit_rows)) * unit_rows, grid.height_px)
     overlap_rows = max(size_px - stride_px, 0)
+    kept_rows = height + _ROWS_OF_BLOCKS * blocks.BLOCK_PX
     column_bytes = (
-        height * pixel_bytes + overlap_rows * overlap_bytes + read_rows * view.pixel_bytes
+        kept_rows * pixel_bytes + overlap_rows * overlap_bytes + read_rows * view.pixel_bytes
     )
     width = max(memory_bytes // column_bytes, unit_cols, 2 * size_px)
     return Layout(plan, bands, tuple(_columns(plan, width)))
@@ -126,17 +132,16 @@ def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[RowBand]:
 
 
 def _columns(plan: TilePlan, width_px: int) -> Iterator[Columns]:
-    left = first = own = 0
-    for number, start in enumerate(plan.cols):
-        # This tile's columns are the next part's unless all of it fits.
-        if start > left and min(start + plan.size_px, plan.width_px) - plan.cols[first] > width_px:
-            yield Columns(range(first, number), range(own, number), left, start)
-            left, own = start, number
-            first = _first_reaching(plan.cols, plan.size_px, start)
-    count = len(plan.cols)
-    yield Columns(range(first, count), range(own, count), left, plan.width_px)
-
-
-def _first_reaching(cols: Sequence[int], size_px: int, col: int) -> int:
-    """Returns the first tile that shows a column of pixels."""
-    return next(number for number, start in enumerate(cols) if start + size_px > col)
+    """Yields columns that end where blocks of rasters do; their tiles cover so many pixels."""
+    left = 0
+    while left < plan.width_px:
+        first = next(n for n, start in enumerate(plan.cols) if start + plan.size_px > left)
+        right = plan.width_px
+        if right - plan.cols[first] > width_px:
+            # The last tile begins before the column ends.
+            most = plan.cols[first] + width_px - plan.size_px
+            least = left + blocks.BLOCK_PX
+            right = min(max(most - most % blocks.BLOCK_PX, least), plan.width_px)
+        own, end = bisect_left(plan.cols, left), bisect_left(plan.cols, right)
+        yield Columns(range(first, end), range(own, end), left, right)
+        left = right

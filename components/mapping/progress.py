@@ -19,7 +19,7 @@ from components.raster.tiles.view import View
 _STATE = "state.json"
 _CHECKPOINT = "checkpoint-"
 #: Changes with the arrays of a checkpoint and with the layout of maps.
-_FORMAT = 3
+_FORMAT = 4
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Masked, Output
-from components.mapping.rasters import RasterSpec, Scratch, side_by_side, spec_of_steps
+from components.mapping.rasters import GrowingRaster, RasterSpec, spec_of_steps
 from components.mapping.settled import PROBABILITY_NODATA, PROBABILITY_STEP, Settled
 from components.mapping.unknown import (
     MASKED_ENTRY,
@@ -59,26 +59,32 @@ class ClassMap:
             grid: of the scene.
             contract: of the model.
             config: of the map.
-            folder: for scratch files.
+            folder: for unfinished files.
         """
         plan, self._layout, classes = layout.plan, layout, contract.classes
         self._classes = classes
         self._down = TileAxis(plan.rows, plan.size_px, config.blend)
         self._across = TileAxis(plan.cols, plan.size_px, config.blend)
-        self.class_raster = Scratch(class_spec(grid, classes), folder)
-        self.confidence = Scratch(confidence_spec(grid), folder)
-        self.probabilities = Scratch(probability_spec(grid, classes), folder)
-        self.percentiles = Scratch(percentile_spec(grid), folder)
+
+        def raster(spec: RasterSpec) -> GrowingRaster:
+            return GrowingRaster(spec, folder, config.compression)
+
+        self.class_raster = raster(class_spec(grid, classes))
+        self.confidence = raster(confidence_spec(grid))
+        self.probabilities = raster(probability_spec(grid, classes))
+        self.percentiles = raster(percentile_spec(grid))
         self._config, self._with_probabilities = config, config.probabilities
         self._masks = config.masks_unknown
         self._carry: State | None = None
         #: Pixels of each class that are written.
         self._counts = np.zeros(len(classes), np.int64)
+        #: Pixels that are masked, and all that have an answer.
+        self._masked = np.zeros(2, np.int64)
 
     def create(self) -> None:
         """Begins a map with nothing known."""
-        for scratch in self._scratches:
-            scratch.create()
+        for raster in self._rasters:
+            raster.create()
 
     def begin(self, columns: Columns, band: int) -> None:
         """Begins some columns of the layout, or continues them at a band."""
@@ -130,32 +136,31 @@ class ClassMap:
         if self._with_probabilities:
             self.probabilities.write(window, self._settled.probabilities[:, :rows])
         if self._masks:
-            self.percentiles.write(window, self._settled.percentiles[:rows])
+            percentiles = self._settled.percentiles[:rows]
+            self.percentiles.write(window, percentiles)
+            self._masked += masked_in("pixels", [percentiles], self._config)[1:]
         self._settled.move(rows, kept)
         self._unfinished = kept
 
     def save(self, folder: Path) -> None:
-        """Writes what is unfinished, and syncs the rasters."""
-        for scratch in self._scratches:
-            scratch.sync()
+        """Writes what is unfinished."""
+        for raster in self._rasters:
+            raster.save(folder)
         state: State = {**self._mosaic.state(), **self._settled.state(self._unfinished)}
-        state["counts"] = self._counts
+        state |= {"counts": self._counts, "masked": self._masked}
         np.savez(folder / _CARRY, allow_pickle=False, **state)
 
     def load(self, folder: Path) -> None:
         """Restores what was unfinished."""
         with np.load(folder / _CARRY) as found:
             self._carry = dict(found)
-        self._counts = self._carry.pop("counts")
+        self._counts, self._masked = self._carry.pop("counts"), self._carry.pop("masked")
+        for raster in self._rasters:
+            raster.load(folder)
 
     def outputs(self, folder: Path) -> list[Output]:
         """Writes the rasters."""
-        scratches, compression = self._scratches, self._config.compression
-        for scratch in scratches:
-            scratch.flush()
-        with side_by_side() as pool:
-            cogs = pool.map(lambda it: it.to_cog(folder, compression), scratches)
-        paths = {it.spec.name: path for it, path in zip(scratches, cogs, strict=True)}
+        paths = {raster.spec.name: raster.to_cog(folder) for raster in self._rasters}
         counts = self._counts.tolist()
         table = ClassTable(self._classes, class_colours(len(self._classes)), counts)
         classes = paths[self.class_raster.spec.name]
@@ -163,11 +168,11 @@ class ClassMap:
             Output("classes", classes, COG, "Classes", table.stac_fields()),
             table.write(classes),
         ]
-        for scratch, title in (
+        for raster, title in (
             (self.confidence, "Probability of the class"),
             (self.probabilities, "Probability of every class"),
         ):
-            name = scratch.spec.name
+            name = raster.spec.name
             if name in paths:
                 found.append(Output(name, paths[name], COG, title))
         if self._masks:
@@ -180,7 +185,7 @@ class ClassMap:
 
     def masked(self) -> Masked:
         """Counts pixels."""
-        return masked_in("pixels", (part for _, part in self.percentiles.rows()), self._config)
+        return Masked("pixels", *self._masked.tolist())
 
     def picture(self, folder: Path, scene: Picture) -> Picture:
         """Draws the finished raster of classes, from an overview."""
@@ -200,7 +205,7 @@ class ClassMap:
         return [*legend_of(self._classes), *([MASKED_ENTRY] if self._masks else [])]
 
     @property
-    def _scratches(self) -> list[Scratch]:
+    def _rasters(self) -> list[GrowingRaster]:
         more = [self.probabilities] if self._with_probabilities else []
         more += [self.percentiles] if self._masks else []
         return [self.class_raster, self.confidence, *more]

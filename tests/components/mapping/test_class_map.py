@@ -174,6 +174,7 @@ def test_columns_give_the_map_of_one_column(tmp_path, monkeypatch):
     network = Network(contract_of(size_px=64), radius=5)
     pixels = smooth_ground(300, 1000)
     config = MapConfig(vectors=(), probabilities=True)
+    monkeypatch.setattr("components.mapping.blocks.BLOCK_PX", 64)
     whole = make(tmp_path, pixels, config, network, name="whole")
     asked = len(network.asked)
     monkeypatch.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
@@ -181,6 +182,7 @@ def test_columns_give_the_map_of_one_column(tmp_path, monkeypatch):
     narrow = make(tmp_path, pixels, config, network, name="narrow")
     assert len(network.asked) - asked > asked  # tiles on the borders of columns, twice
     assert abs(probabilities_of(whole) - probabilities_of(narrow)).max() <= 0.0041
+    assert cog_validate(narrow.folder / "probabilities.tif", strict=True)[0]
 
 
 def test_stored_the_wrong_way_up_becomes_the_same_map(tmp_path):
@@ -287,6 +289,7 @@ IN_MANY_BANDS = MapConfig(vectors=(), probabilities=True, checkpoint_s=0, batch=
 
 
 def in_many_bands(patched):
+    patched.setattr("components.mapping.blocks.BLOCK_PX", 64)
     patched.setattr("components.raster.tiles.reading._UNIT_BYTES", 1)
     patched.setattr("components.mapping.maps._FLOAT_BYTES", 10_000)
 

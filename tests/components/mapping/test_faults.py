@@ -11,7 +11,7 @@ import pytest
 
 from components.mapping.config import MapConfig
 from components.mapping.maps import SceneMap, map_scenes
-from components.mapping.rasters import Scratch
+from components.mapping.rasters import GrowingRaster
 from components.mapping.rejects import MapReject
 from components.mapping.sources import scenes_at
 from components.raster.errors import ConfigError, DataError
@@ -132,14 +132,14 @@ def test_a_second_run_on_a_scene_is_refused_while_one_is_going_on(three, tmp_pat
 def test_a_run_killed_between_the_finished_files_is_continued(three, tmp_path, monkeypatch):
     config, scene = QUIET.model_copy(update={"checkpoint_s": 0}), three[1:2]
     [whole] = map_scenes(scene, Network(contract_of()), config, tmp_path / "whole")
-    write = Scratch.to_cog
+    write = GrowingRaster.to_cog
 
-    def killed_at_the_second(scratch, *arguments):
-        if scratch.spec.name == "confidence":
+    def killed_at_the_second(raster, folder):
+        if raster.spec.name == "confidence":
             raise KeyboardInterrupt
-        return write(scratch, *arguments)
+        return write(raster, folder)
 
-    monkeypatch.setattr(Scratch, "to_cog", killed_at_the_second)
+    monkeypatch.setattr(GrowingRaster, "to_cog", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         list(map_scenes(scene, Network(contract_of()), config, tmp_path / "maps"))
     monkeypatch.undo()
@@ -230,17 +230,18 @@ from components.raster.scene.scene import BandFile, SceneSource
 from tests.components.mapping.networks import Network, contract_of
 scene, output = SceneSource("scene", (BandFile(sys.argv[1]),)), Path(sys.argv[2]) / "maps"
 try:
-    print(list(map_scenes([scene], Network(contract_of(size_px=64)), MapConfig(), output)))
+    network = Network(contract_of(size_px=64))
+    print(list(map_scenes([scene], network, MapConfig(vectors=()), output)))
 except DiskFull as error:
     print(error)
 print((output / "scene").exists())
 """
 
 
-@pytest.mark.parametrize("size", ["1m", "2100k"])
+@pytest.mark.parametrize("size", ["400k", "1m", "1700k", "2100k"])
 def test_a_full_disk_ends_the_run_and_leaves_no_half_map(tmp_path, size):
-    """On a small disk of its own: full for scratch files, and full for the finished ones."""
-    write_scene(tmp_path / "scene.tif", smooth_ground(900, 900))
+    """On a small disk of its own: full for blocks, their halves, overviews, and finished files."""
+    write_scene(tmp_path / "scene.tif", smooth_ground(900, 900, patch=1))
     (tmp_path / "disk").mkdir()
     command = with_own_disk(tmp_path / "disk", f"size={size}")
     arguments = [str(tmp_path / "scene.tif"), str(tmp_path / "disk")]
