@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from components.mapping import blocks
-from components.mapping.level import Level
+from components.mapping.level import RasterLevel
 from components.mapping.tiff_directory import (
     IMAGE_LENGTH,
     IMAGE_WIDTH,
@@ -25,7 +25,7 @@ from components.mapping.tiff_directory import (
     TILE_OFFSETS,
     TILE_WIDTH,
     Directory,
-    Entry,
+    TagValues,
     integers,
     read_directories,
     written,
@@ -36,7 +36,7 @@ _CLASSIC_BYTES = 2**32 - 1
 _SHORTS = 2**16
 
 
-def write_cog(target: Path, small: bytes, levels: Sequence[Level]) -> None:
+def write_cog(target: Path, small: bytes, levels: Sequence[RasterLevel]) -> None:
     """Writes a COG.
 
     Args:
@@ -64,7 +64,7 @@ def write_cog(target: Path, small: bytes, levels: Sequence[Level]) -> None:
             _copy(level, file)
 
 
-def _directory(kind: Directory, level: Level, blocks_at: int, *, big: bool) -> Directory:
+def _directory(kind: Directory, level: RasterLevel, blocks_at: int, *, big: bool) -> Directory:
     """Returns the tags of a resolution whose blocks begin at a place of the file."""
     _, height, width = level.shape
     stored = level.index[..., 1].ravel()
@@ -81,11 +81,11 @@ def _directory(kind: Directory, level: Level, blocks_at: int, *, big: bool) -> D
     }
 
 
-def _side(side_px: int) -> Entry:
+def _side(side_px: int) -> TagValues:
     return integers(SHORT if side_px < _SHORTS else LONG, side_px)
 
 
-def _copy(level: Level, target: BinaryIO) -> None:
+def _copy(level: RasterLevel, target: BinaryIO) -> None:
     """Copies the blocks of a resolution, row by row; a row has as many parts as there are columns.
 
     Blocks that lie one behind the other are copied at once.

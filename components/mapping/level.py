@@ -15,7 +15,7 @@ from components.raster.library_errors import translated
 from components.raster.tiles.key import Window
 
 
-class Level:
+class RasterLevel:
     """Blocks of a raster at one resolution.
 
     They are appended to one file in the order in which they come. Their halves have fixed places in
@@ -38,7 +38,7 @@ class Level:
 
     @property
     def is_halved(self) -> bool:
-        """Whether there is a next overview: it is larger than a block."""
+        """True if there is a next overview: the level is larger than a block."""
         return max(self.shape[1:]) > blocks.BLOCK_PX
 
     @property
@@ -102,12 +102,12 @@ class Level:
         with writing(self.path):
             os.truncate(self.path, self.written_bytes)
 
-    def next(self) -> "Level":
+    def next(self) -> "RasterLevel":
         """Returns the next overview, without blocks."""
         count, height, width = self.shape
         shape = count, -(-height // 2), -(-width // 2)
         path = self.path.with_name(f"{self.path.stem}.half.blocks")
-        return Level(path, shape, self._dtype.name, self._coding)
+        return RasterLevel(path, shape, self._dtype.name, self._coding)
 
     def halved_rows(self) -> Iterator[tuple[Window, Pixels]]:
         """Yields rows of whole blocks of the next overview, from top to bottom."""

@@ -25,7 +25,7 @@ from components.mapping import blocks
 from components.mapping.blocks import BlockCoding, Pixels, Resampling
 from components.mapping.cog import write_cog
 from components.mapping.config import Compression
-from components.mapping.level import Level, writing
+from components.mapping.level import RasterLevel, writing
 from components.raster.library_errors import translated
 from components.raster.pictures.colours import RGB
 from components.raster.scene.gdal import gdal_env
@@ -88,7 +88,7 @@ class GrowingRaster:
         self.spec, self._compression = spec, compression
         shape = len(spec.bands), spec.grid.height_px, spec.grid.width_px
         coding = BlockCoding(compression, spec.nodata, spec.overviews)
-        self._level = Level(folder / f"{spec.name}.blocks", shape, spec.dtype, coding)
+        self._level = RasterLevel(folder / f"{spec.name}.blocks", shape, spec.dtype, coding)
         self._pool = ThreadPoolExecutor(os.cpu_count(), spec.name)
         #: The row of blocks that is not complete, and how many rows of pixels it has.
         self._rows: Pixels = np.empty((0, 0, 0), spec.dtype)
@@ -148,7 +148,7 @@ class GrowingRaster:
             write_cog(target, _small_cog(self.spec, self._compression), levels)
         return target
 
-    def _overview(self, larger: Level) -> Level:
+    def _overview(self, larger: RasterLevel) -> RasterLevel:
         found = larger.next()
         found.create()
         for window, pixels in larger.halved_rows():

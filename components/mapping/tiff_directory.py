@@ -27,7 +27,7 @@ _BYTES = dict(
 
 
 @dataclass(frozen=True)
-class Entry:
+class TagValues:
     """The values of a tag.
 
     Attributes:
@@ -41,8 +41,8 @@ class Entry:
     data: bytes
 
 
-#: Entries by their tags.
-Directory: TypeAlias = Mapping[int, Entry]
+#: Values by their tags.
+Directory: TypeAlias = Mapping[int, TagValues]
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,9 @@ _CLASSIC = _Layout(b"II*\0", "<I", "<H", "<HHI4s")
 _BIG = _Layout(b"II+\0\x08\0\0\0", "<Q", "<Q", "<HHQ8s")
 
 
-def integers(type_: int, *values: int) -> Entry:
-    """Returns an entry of SHORT, LONG or LONG8 values."""
-    return Entry(type_, len(values), struct.pack(f"<{len(values)}{_FORMATS[type_]}", *values))
+def integers(type_: int, *values: int) -> TagValues:
+    """Returns SHORT, LONG or LONG8 values."""
+    return TagValues(type_, len(values), struct.pack(f"<{len(values)}{_FORMATS[type_]}", *values))
 
 
 def read_directories(data: bytes) -> tuple[list[Directory], bytes]:
@@ -80,14 +80,14 @@ def read_directories(data: bytes) -> tuple[list[Directory], bytes]:
     while at:
         [count] = struct.unpack_from(layout.count, data, at)
         at += struct.calcsize(layout.count)
-        entries: dict[int, Entry] = {}
+        entries: dict[int, TagValues] = {}
         for _ in range(count):
             tag, type_, values, inline = struct.unpack_from(layout.entry, data, at)
             at += struct.calcsize(layout.entry)
             length = values * _BYTES[type_]
             start = 0 if length <= len(inline) else struct.unpack(layout.offset, inline)[0]
             source = data if start else inline
-            entries[tag] = Entry(type_, values, source[start : start + length])
+            entries[tag] = TagValues(type_, values, source[start : start + length])
         directories.append(entries)
         [at] = struct.unpack_from(layout.offset, data, at)
     return directories, data[after:first]

@@ -117,7 +117,7 @@ def tags_of(path):
 
 
 def facts_of(path):
-    """What rasterio tells of a file."""
+    """What rasterio reads from a file, beside pixels."""
     with rasterio.open(path) as dataset:
         return (
             {**dataset.profile},
