@@ -1,6 +1,7 @@
 """`skymill stream`: predictions of images as they arrive."""
 
 import logging
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def command(
     from pipelines.prediction.config import StreamInput
     from pipelines.prediction.fitting import reading_for
     from pipelines.prediction.model import find_model
-    from pipelines.prediction.stream import StreamJob
+    from pipelines.prediction.stream import StreamJob, only_stream_into
     from pipelines.prediction.stream_transforms import PredictStream
 
     config = pipeline_config(config_path, needed=model_base is None)
@@ -141,8 +142,9 @@ def command(
     watched = arriving.pubsub or arriving.kafka or source
     click.echo(f"watching {watched}; answers go to {output}")
     pipeline = Pipeline(options=PipelineOptions(options))
+    alone = nullcontext() if arriving.has_broker else only_stream_into(settings.output)
     try:
-        with pipeline:
+        with alone, pipeline:
             _ = pipeline | arrivals
     except BaseException as error:  # Beam wraps what ends a step
         _cancel(pipeline)

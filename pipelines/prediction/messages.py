@@ -30,11 +30,13 @@ class ImageMessage(NamedTuple):
         key: names the image in answers and dead letters.
         image: the file's bytes; None where the message holds none.
         fault: why it holds none.
+        place: file and line of a local queue; empty of a broker.
     """
 
     key: str
     image: bytes | None
     fault: str = ""
+    place: str = ""
 
 
 def message_of_record(key: bytes | None, value: bytes) -> ImageMessage:
@@ -88,11 +90,13 @@ class MessageWatch:
 
     Args:
         place: a folder of files `*.jsonl`, or one file; each is written once.
-        answered: keys that have an answer, or are dead letters.
+        answered: places of messages that have an answer, or are dead letters; escaped. A key does
+            not tell: it may name many images, one after another.
     """
 
     def __init__(self, place: str, answered: Iterable[str] = ()) -> None:
-        self._place, self._answered = Path(place), set(answered)
+        # An address must be the same after a restart from another folder.
+        self._place, self._answered = Path(os.path.abspath(place)), set(answered)
         self._settling = Settling()
 
     def look(self) -> Iterator[ImageMessage]:
@@ -104,9 +108,10 @@ class MessageWatch:
         for path in self._settling.arrived(self._files()):
             with open(path, "rb") as file:
                 for number, line in enumerate(file, start=1):
-                    message = message_of_line(line, f"{os.path.basename(path)}:{number}")
-                    if line.strip() and escaped(message.key) not in self._answered:
-                        yield message
+                    place = f"{path}:{number}"
+                    if line.strip() and escaped(place) not in self._answered:
+                        message = message_of_line(line, os.path.basename(place))
+                        yield message._replace(place=place)
 
     def _files(self) -> list[str]:
         if self._place.is_file():
@@ -123,24 +128,26 @@ class Spool:
     def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="skymill-stream-")
         self._count = 0
+        self._places: dict[str, str] = {}
 
-    def put(self, key: str, image: bytes) -> Record:
-        """Writes an image; the record's address is its file."""
+    def put(self, message: ImageMessage, image: bytes) -> Record:
+        """Writes the image of a message; the record's address is its file."""
         self._count += 1
         path = Path(self._folder.name, str(self._count))
         path.write_bytes(image)
-        return Record(key, str(path))
+        self._places[str(path)] = message.place
+        return Record(message.key, str(path))
 
     def cleared(self, table: pa.Table, rejects: list[Reject]) -> pa.Table:
-        """Removes all images, and their addresses from answers (null) and from rejects (empty)."""
-        for path in Path(self._folder.name).iterdir():
-            path.unlink()
-        for place, reject in enumerate(rejects):
-            if reject.uri.startswith(self._folder.name):
+        """Removes all images, and puts the places of their messages for their addresses: where
+        there is none, null in answers and nothing in rejects."""
+        places, self._places = self._places, {}
+        for path in places:
+            os.unlink(path)
+        for number, reject in enumerate(rejects):
+            if reject.uri in places:
                 detail = reject.detail.replace(reject.uri, "the message")
-                rejects[place] = replace(reject, uri="", detail=detail)
-        uris = pa.array(
-            [None if it.startswith(self._folder.name) else it for it in table["uri"].to_pylist()],
-            pa.string(),
-        )
-        return table.set_column(table.schema.get_field_index("uri"), "uri", uris)
+                rejects[number] = replace(reject, uri=places[reject.uri], detail=detail)
+        uris = [places.get(it, it) or None for it in table["uri"].to_pylist()]
+        column = pa.array([it and escaped(it) for it in uris], pa.string())
+        return table.set_column(table.schema.get_field_index("uri"), "uri", column)

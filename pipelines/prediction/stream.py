@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,8 +20,9 @@ from components.ingest.files.layout import listing_lines
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.sources import family_of
-from components.raster.errors import SkymillError
+from components.raster.errors import SkymillError, TransientDataError
 from components.raster.location import is_remote, local_path
+from components.raster.only_process import only_process
 from components.raster.reasons import Reason
 from pipelines.prediction.config import PredictionConfig
 from pipelines.prediction.fitting import reading_for
@@ -105,8 +107,9 @@ class StreamAnswerer:
     def add_message(self, message: ImageMessage, now: float) -> list[WrittenWindow]:
         """Takes an image that a message has brought."""
         if message.image is None:
-            return self._refuse(Reject(message.key, "", Reason.BAD_ROW, message.fault), now)
-        return self._wait(self._spool.put(message.key, message.image), now)
+            reject = Reject(message.key, message.place, Reason.BAD_ROW, message.fault)
+            return self._refuse(reject, now)
+        return self._wait(self._spool.put(message, message.image), now)
 
     def _wait(self, record: Record, now: float) -> list[WrittenWindow]:
         if not self._waiting:
@@ -247,19 +250,42 @@ class FolderWatch:
             self._rejects = []
 
 
-def answered_in(output: str) -> set[str]:
-    """Returns the keys that have an answer, or are dead letters, in a local output; escaped.
+def only_stream_into(output: str) -> AbstractContextManager[None]:
+    """Keeps other streams of watched places from a local output meanwhile.
 
-    The key of a file is its address.
+    A stream that is started again while the one before still ends would answer its images twice.
+    It also removes what a killed stream has begun to write.
+
+    Raises:
+        TransientDataError: on entry, if another stream writes there.
+    """
+    return nullcontext() if is_remote(output) else _alone_in(Path(local_path(output)))
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    refusal = TransientDataError(
+        f"another stream writes into {folder}. Stop it, or choose another --output"
+    )
+    with only_process(folder / ".lock", refusal):
+        for begun in (*folder.glob(".predictions-*"), *folder.glob(".rejects-*")):
+            begun.unlink()
+        yield
+
+
+def answered_in(output: str) -> set[str]:
+    """Returns the addresses that have an answer, or are dead letters, in a local output; escaped.
+
+    The address of a message in a local queue is its place there; one of a broker has none.
     """
     found: set[str] = set()
     folder = Path(local_path(output))
     if is_remote(output) or not folder.is_dir():
         return found
     for path in folder.glob("predictions-*.parquet"):
-        found.update(pq.read_table(path, columns=["key"])["key"].to_pylist())
+        found.update(filter(None, pq.read_table(path, columns=["uri"])["uri"].to_pylist()))
     for path in folder.glob("rejects-[0-9]*.jsonl"):
-        found |= _refused(path, "key")
+        found |= _refused(path)
     return found
 
 
@@ -269,11 +295,11 @@ def refused_in(output: str) -> set[str]:
     if is_remote(output) or not folder.is_dir():
         return set()
     files = folder.glob(f"{_LISTING_REJECTS}*.jsonl")
-    return set().union(*(_refused(path, "uri") for path in files))
+    return set().union(*map(_refused, files))
 
 
-def _refused(path: Path, name: str) -> set[str]:
-    return {escaped(json.loads(line)[name]) for line in path.read_text().splitlines()}
+def _refused(path: Path) -> set[str]:
+    return {escaped(json.loads(line)["uri"]) for line in path.read_text().splitlines()} - {""}
 
 
 def _publish(output: str, name: str, write: "partial[None]") -> None:
