@@ -138,7 +138,8 @@ class Head:
     @cached_property
     def detail_columns(self) -> Mapping[str, pa.DataType]:
         """Columns that only this task has."""
-        return evaluated_task(self.task).detail_columns
+        numbers = evaluated_task(self.task).detail_columns
+        return {name: pa.list_(pa.from_numpy_dtype(it)) for name, it in numbers.items()}
 
     @cached_property
     def schema(self) -> pa.Schema:

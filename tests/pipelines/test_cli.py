@@ -91,6 +91,20 @@ def test_a_file_uri_is_a_path_for_every_command(project, skymill):
     assert LocalPath().convert("s3://bucket/models", None, None) == "s3://bucket/models"
 
 
+def test_init_of_photographs_loads_no_arrow(project):
+    program = (
+        "import atexit, sys; sys.argv = ['skymill', 'init', 'roofs', '--force']\n"
+        "from pipelines.cli import main\n"
+        "heavy = 'tensorflow', 'tfx', 'keras', 'pyarrow', 'pandas'\n"
+        "atexit.register(lambda: print(sorted(m for m in heavy if m in sys.modules)))\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=project, capture_output=True, text=True
+    )
+    assert done.stdout.endswith("[]\n"), done.stderr
+
+
 def test_init_does_not_write_over_a_configuration(project, skymill):
     done = skymill("init", "roofs", cwd=project)
     assert done.returncode == 2

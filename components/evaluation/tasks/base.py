@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from components.evaluation.tasks.bootstrap import GROUP_COUNT, Units, bounds_of
 from components.evaluation.tasks.bootstrap import interval as bootstrap_interval
@@ -163,7 +162,8 @@ class EvaluatedTask(ABC, Generic[T]):
         headline: the main metric, with an interval; `title` in words.
         decision_unit: one thing that a threshold on the score of a class decides about; None for a
             task without scores of classes.
-        detail_columns: columns of an example's row that only this task has, with their types.
+        detail_columns: columns of an example's row that only this task has: lists of numbers of
+            these types.
         is_share: the headline is the share of the examples that are right.
         columns: the other metrics of the summary's table, by their titles.
         first_threshold: the threshold that `skymill init` proposes.
@@ -178,7 +178,7 @@ class EvaluatedTask(ABC, Generic[T]):
     title: ClassVar[str]
     headline: ClassVar[str]
     decision_unit: ClassVar[str | None] = None
-    detail_columns: ClassVar[Mapping[str, pa.DataType]] = {}
+    detail_columns: ClassVar[Mapping[str, type[np.number[Any]]]] = {}
     is_share: ClassVar[bool] = False
     columns: ClassVar[Mapping[str, str]]
     first_threshold: ClassVar[FirstThreshold]

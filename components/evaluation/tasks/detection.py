@@ -22,7 +22,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from components.evaluation.tasks import bootstrap
 from components.evaluation.tasks.base import (
@@ -174,11 +173,11 @@ class Detection(EvaluatedTask[Tally]):
     answer_noun = "box or score"
     decision_unit = "object"
     detail_columns = {
-        "given_classes": pa.list_(pa.int32()),
-        "given_boxes": pa.list_(pa.float32()),
-        "found_classes": pa.list_(pa.int32()),
-        "found_boxes": pa.list_(pa.float32()),
-        "found_scores": pa.list_(pa.float32()),
+        "given_classes": np.int32,
+        "given_boxes": np.float32,
+        "found_classes": np.int32,
+        "found_boxes": np.float32,
+        "found_scores": np.float32,
     }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:

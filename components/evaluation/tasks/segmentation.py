@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 from PIL import Image
 
 from components.evaluation.tasks.base import (
@@ -239,10 +238,10 @@ class Segmentation(EvaluatedTask[Tally]):
     answer_noun = "confidence"
     decision_unit = "pixel"
     detail_columns = {
-        "pixel_cells": pa.list_(pa.int64()),
-        "pixel_counts": pa.list_(pa.int64()),
-        "level_cells": pa.list_(pa.int64()),
-        "level_counts": pa.list_(pa.int64()),
+        "pixel_cells": np.int64,
+        "pixel_counts": np.int64,
+        "level_cells": np.int64,
+        "level_counts": np.int64,
     }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
