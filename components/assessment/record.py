@@ -126,7 +126,10 @@ def read_labels(path: Path, design: Design) -> dict[int, str]:
     labels: dict[int, str] = {}
     for row in rows:
         if "id" not in row or "label" not in row:
-            raise DataError(f"{path} needs a column `id` and a column `label`.")
+            raise DataError(
+                f"{path} needs a column `id` and a column `label`, with commas between columns: it "
+                f"has {', '.join(map(repr, row))}."
+            )
         number, label = _number(row["id"]), composed(str(row["label"] or "")).strip()
         if number not in known:
             raise DataError(f"{path} labels unit {row['id']!r}, which is not of this sample.")
@@ -196,8 +199,8 @@ def labelled_sample(
 def _class_index(label: str, unit: int, classes: Sequence[str]) -> int:
     if label in classes:
         return classes.index(label)
-    if label.isdecimal() and int(label) < len(classes):
-        return int(label)
+    if 0 <= (index := _number(label, missing=-1)) < len(classes):
+        return index
     raise DataError(
         f"unit {unit} has the label {label!r}, not a class of the map: {', '.join(classes)}."
     )
@@ -231,8 +234,10 @@ def _rows(text: str) -> list[dict[str, Any]]:
     return list(table_rows(text.splitlines(keepends=True)))
 
 
-def _number(value: object) -> int:
+def _number(value: object, missing: int = 0) -> int:
+    """Reads a whole number; tables that have been through other programs write 1 as 1.0."""
     try:
-        return int(str(value))
+        number = float(str(value))
     except ValueError:
-        return 0
+        return missing
+    return int(number) if number.is_integer() else missing

@@ -276,6 +276,23 @@ def test_labels_are_taken_from_the_file_that_was_filled_in(tmp_path: Path, write
         assess("report", folder)
 
 
+def test_tables_of_other_programs_are_read_or_refused_by_name(tmp_path: Path, write: Write) -> None:
+    truth, mapped = truth_and_map()
+    folder = tmp_path / "sample"
+    names = ("--classes", ",".join(NAMES))
+    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
+    label(folder, truth)
+    wanted = assess("report", folder).output
+    rows = list(csv.DictReader((folder / "labels.csv").open()))
+    # As a table of numbers with gaps is written.
+    floats = [f"{it['id']}.0,{NAMES.index(it['label'])}.0" for it in rows]
+    (folder / "labels.csv").write_text("\n".join(["id,label", *floats]))
+    assert assess("report", folder).output == wanted
+    (folder / "labels.csv").write_text("id;label\n1;forest\n")
+    with pytest.raises(SkymillError, match="commas between columns: it has 'id;label'"):
+        assess("report", folder)
+
+
 def test_a_stratum_without_labels_is_named(tmp_path: Path, write: Write) -> None:
     truth, mapped = truth_and_map()
     folder = tmp_path / "sample"
