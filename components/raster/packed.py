@@ -62,8 +62,8 @@ class Packed(Sequence[Item]):
         return len(self) == len(other) and all(map(eq, self, other))
 
     def __iter__(self) -> Iterator[Item]:
-        for block in self._blocks:
-            yield from self._load(zlib.decompress(block))
+        for data in self._dumped():
+            yield from self._load(data)
         yield from self._rest
 
     @overload
@@ -77,6 +77,10 @@ class Packed(Sequence[Item]):
         if block == len(self._blocks):
             return self._rest[place]
         return next(islice(self._load(zlib.decompress(self._blocks[block])), place, None))
+
+    def _dumped(self) -> Iterator[bytes]:
+        """Yields each full block as `_dump` serialized it."""
+        return map(zlib.decompress, self._blocks)
 
     def _pack(self) -> None:
         self._blocks.append(zlib.compress(self._dump(self._rest), _LEVEL))

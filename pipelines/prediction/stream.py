@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from components.ingest.config import IngestConfig
 from components.ingest.files import storage
 from components.ingest.files.layout import listing_lines
-from components.ingest.records.record import Record
+from components.ingest.records.record import Record, Records
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.sources import family_of
 from components.raster.errors import SkymillError, TransientDataError
@@ -144,7 +144,7 @@ class StreamAnswerer:
         done = []
         if now - self._looked >= self._job.refresh_s and self._is_renewed(now):
             done += self._write() if self._tables_or_rejects() else []
-        (line,) = listing_lines(self._waiting, 1)
+        (line,) = listing_lines(Records(self._waiting), 1)
         self._waiting = []
         self._window = int(now // self._job.window_s)
         table = self._answerer.answers(line, self._rejects, Counter())

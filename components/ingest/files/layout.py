@@ -1,16 +1,15 @@
 """Names and paths of ingest's output."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from itertools import islice, pairwise
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
-from components.ingest.records.record import Record, Records
-from components.raster.packed import in_order
+from components.ingest.records.record import Record, Records, of_columns, to_columns
 
 LISTING_FILE = "listing.jsonl"
 READ_LOG_FILE = "read.json"
@@ -21,9 +20,7 @@ _IMAGES_A_SHARD = 2048
 _FEWEST_SHARDS = 4  # so that readers have something to interleave and workers to share
 _FEWEST_IMAGES = 64
 _MOST_SHARDS = 1000
-
-#: Fields of a class folder's record beyond key, place and label.
-_NO_MORE = Record("", "")[3:]
+_HASH_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,35 +50,44 @@ def rejects_name(shard: int, shards: int) -> str:
     return f"rejects-{shard:05d}-of-{shards:05d}.jsonl"
 
 
-def in_writing_order(records: Iterable[Record]) -> Iterator[Record]:
+def in_writing_order(records: Records) -> Iterator[Record]:
+    """Yields records in the order of writing, for a caller that stops after a few of millions: each
+    is unpacked on its own."""
+    return (records[place] for place in _writing_order(records))
+
+
+def _writing_order(records: Records) -> npt.NDArray[np.intp]:
     """Shuffles records by the hash of their keys: every shard is a fair sample of all classes.
 
     The order depends on the keys alone, and training can read a shard from end to end.
     """
-    return in_order(records, _mixed, Records)
+    hashes = bytearray()  # `b"".join` would hold an object for each
+    for (key,) in records.columns("key"):
+        name = key.encode("utf-8", "surrogateescape")
+        hashes += blake2b(name, digest_size=_HASH_BYTES).digest()
+    return np.argsort(np.frombuffer(hashes, f"S{_HASH_BYTES}"))
 
 
-def few_in_writing_order(records: Sequence[Record]) -> Iterator[Record]:
-    """Yields records as `in_writing_order` does, for a caller that stops after a few of millions:
-    only those are unpacked a second time."""
-    joined = bytearray()  # `b"".join` would hold an object for each
-    for record in records:
-        joined += _mixed(record)
-    hashes = np.frombuffer(joined, ">u8").reshape(-1, 2)
-    return (records[place] for place in np.lexsort((hashes[:, 1], hashes[:, 0])))
-
-
-def _mixed(record: Record) -> bytes:
-    return blake2b(record.key.encode("utf-8", "surrogateescape"), digest_size=16).digest()
-
-
-def listing_lines(records: Sequence[Record], shards: int) -> Iterator[bytes]:
-    """Yields one line of JSON for each shard: its records, in the order of writing."""
-    mixed = in_writing_order(records)
+def listing_lines(records: Records, shards: int) -> Iterator[bytes]:
+    """Yields one line of JSON for each shard: columns of its records, in the order of writing."""
+    order = _writing_order(records)
     bounds = [len(records) * shard // shards for shard in range(shards + 1)]
-    for first, last in pairwise(bounds):
-        rows = [_to_row(record) for record in islice(mixed, last - first)]
-        yield json.dumps(rows, separators=(",", ":")).encode() + b"\n"
+    shard_of = np.empty(len(order), np.uint16)
+    for shard, (first, last) in enumerate(pairwise(bounds)):
+        shard_of[order[first:last]] = shard
+    packed = [Records() for _ in range(shards)]
+    for record, shard in zip(records, shard_of.tolist(), strict=True):
+        packed[shard].append(record)
+    for held, (first, last) in zip(packed, pairwise(bounds), strict=True):
+        yield _line(held, order[first:last])
+
+
+def _line(records: Records, places: npt.NDArray[np.intp]) -> bytes:
+    """Serializes the records of one shard in the order of their places among all."""
+    ranks = np.argsort(np.argsort(places))
+    held = list(records)
+    columns = to_columns([held[rank] for rank in ranks])
+    return json.dumps(columns, separators=(",", ":")).encode() + b"\n"
 
 
 def blocks_of(lines: Iterable[bytes]) -> list[ShardRange]:
@@ -95,15 +101,4 @@ def blocks_of(lines: Iterable[bytes]) -> list[ShardRange]:
 
 def records_of(line: bytes) -> list[Record]:
     """Inverts `listing_lines` for one shard."""
-    return [_from_row(row) for row in json.loads(line)]
-
-
-def _to_row(record: Record) -> list[Any]:
-    if record[3:] == _NO_MORE:
-        return list(record[:3])
-    return list(record._replace(slices=dict(record.slices)))
-
-
-def _from_row(row: list[Any]) -> Record:
-    record = Record(*row)
-    return record if record.labels is None else record._replace(labels=tuple(record.labels))
+    return list(of_columns(json.loads(line)))

@@ -64,11 +64,12 @@ def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
     records = found.records.by_key()
     if settings.split.stratify:
         records = _stratified(records, settings.split)
+    seen = seen_classes(records.columns("label", "labels"))
     return Listing(
         records=records,
         rejects=tuple(sorted(found.rejects, key=attrgetter("key"))),
         ignored=dict(sorted(found.ignored.items())),
-        classes=settings.classes or found.classes or seen_classes(records),
+        classes=settings.classes or found.classes or seen,
         scalings=found.scalings,
         train_to_test_m=found.train_to_test_m,
     )
@@ -90,10 +91,9 @@ def of_classes(records: Records, classes: Sequence[str] | None) -> tuple[Records
     return kept, rejects
 
 
-def seen_classes(records: Iterable[Record]) -> tuple[str, ...]:
-    """Returns the class names that records carry, sorted."""
-    combinations = {(record.label, record.labels) for record in records}
-    names = {name for label, labels in combinations for name in (label, *(labels or ()))}
+def seen_classes(named: Iterable[tuple[str | None, Sequence[str] | None]]) -> tuple[str, ...]:
+    """Returns the class names among the `label` and `labels` of records, sorted."""
+    names = {name for label, labels in set(named) for name in (label, *(labels or ()))}
     return tuple(sorted(name for name in names if name is not None))
 
 

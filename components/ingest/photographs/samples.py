@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import tee
 
-from components.ingest.files.layout import few_in_writing_order
+from components.ingest.files.layout import in_writing_order
 from components.ingest.files.read import ReadFailure, read_file, read_files
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.photographs.validate import ImageValidator, Refused
@@ -18,7 +18,7 @@ def sample_photographs(
 ) -> Iterator[DecodedExample | Reject]:
     """Yields every example or reject, mixed as they will be written."""
     validate = ImageValidator(settings.image, decode=True)
-    records, ahead = tee(few_in_writing_order(listing.records))
+    records, ahead = tee(in_writing_order(listing.records))
     most = settings.image.max_bytes
     contents = read_files((record.uri for record in ahead), most)
     for record, content in zip(records, contents, strict=True):

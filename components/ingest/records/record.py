@@ -2,12 +2,13 @@
 
 import pickle
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import starmap
+from functools import partial
+from itertools import chain, repeat
 from operator import attrgetter
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import ScenePart
@@ -58,7 +59,31 @@ class Record(NamedTuple):
 
 
 _DEFAULTS = tuple(Record("", ""))
-_SLICES = Record._fields.index("slices")
+_LABELS, _SLICES = map(Record._fields.index, ("labels", "slices"))
+#: Makes a record of all its fields; `Record` itself is a function of Python, which is slower.
+_make: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
+
+
+def to_columns(records: Sequence[Record]) -> list[Sequence[Any]]:
+    """Returns a column for each field up to the last that any of the records has.
+
+    JSON can write them.
+    """
+    columns: list[Sequence[Any]] = list(zip(*records, strict=True))
+    while columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(records):
+        columns.pop()
+    if len(columns) > _SLICES:
+        columns[_SLICES] = tuple(map(dict, columns[_SLICES]))
+    return columns
+
+
+def of_columns(columns: Sequence[Sequence[Any]]) -> Iterator[Record]:
+    """Inverts `to_columns`, also where the columns were written as JSON, which has no tuples."""
+    if len(columns) > _LABELS:
+        labels = [it if it is None else tuple(it) for it in columns[_LABELS]]
+        columns = [*columns[:_LABELS], labels, *columns[_LABELS + 1 :]]
+    every = [*columns, *map(repeat, _DEFAULTS[len(columns) :])]
+    return map(_make, zip(*every, strict=False))
 
 
 class Records(Packed[Record]):
@@ -73,6 +98,15 @@ class Records(Packed[Record]):
         """True if the records are in the order of their keys."""
         return self._packed_sorted and self._follow(record.key for record in self._rest)
 
+    def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
+        """Yields the named fields of each record, sooner than whole records."""
+        places = [Record._fields.index(name) for name in names]
+        rest = [to_columns(self._rest)] if self._rest else []
+        for held in chain(map(pickle.loads, self._dumped()), rest):
+            missing = [repeat(default, len(held[0])) for default in _DEFAULTS[len(held) :]]
+            every = [*held, *missing]
+            yield from zip(*(every[place] for place in places), strict=True)
+
     def by_key(self) -> "Records":
         """Returns the records in the order of their keys."""
         return self if self.is_sorted else Records(in_order(self, attrgetter("key"), Records))
@@ -83,18 +117,14 @@ class Records(Packed[Record]):
         return both == sorted(both)
 
     def _dump(self, items: list[Record]) -> bytes:
-        """Serializes a column for each field up to the last that any of the records has."""
-        columns = list(zip(*items, strict=True))
+        """Serializes the columns of the records."""
+        columns = to_columns(items)
         self._packed_sorted = self._packed_sorted and self._follow(columns[0])
         self._last_key = items[-1].key
-        while columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(items):
-            columns.pop()
-        if len(columns) > _SLICES:
-            columns[_SLICES] = tuple(map(dict, columns[_SLICES]))
         return pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
 
     def _load(self, data: bytes) -> Iterable[Record]:
-        return starmap(Record, zip(*pickle.loads(data), strict=True))
+        return of_columns(pickle.loads(data))
 
 
 @dataclass
@@ -132,7 +162,7 @@ class Listing:
             without places, or without tiles of one of them.
     """
 
-    records: Sequence[Record]
+    records: Records
     rejects: tuple[Reject, ...]
     ignored: Mapping[str, int]
     classes: tuple[str, ...]
@@ -144,7 +174,8 @@ class Listing:
     @property
     def groups(self) -> dict[str, str]:
         """The group of an image by its key, or of a scene's tiles by its id, where it has one."""
-        named = {it.key: it.group for it in self.records if it.group is not None}
+        groups = self.records.columns("key", "group")
+        named = {key: group for key, group in groups if group is not None}
         return named | dict(self.scene_groups)
 
     @property

@@ -3,7 +3,7 @@
 import pytest
 
 from components.ingest.files.layout import listing_lines, records_of
-from components.ingest.records.record import Record
+from components.ingest.records.record import Record, Records
 
 
 @pytest.mark.parametrize(
@@ -18,5 +18,5 @@ from components.ingest.records.record import Record
     ],
 )
 def test_a_record_is_the_same_on_the_other_side(record: Record) -> None:
-    (line,) = listing_lines([record], 1)
+    (line,) = listing_lines(Records([record]), 1)
     assert records_of(line) == [record]

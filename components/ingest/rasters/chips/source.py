@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from components.ingest.files.layout import few_in_writing_order, records_of
+from components.ingest.files.layout import in_writing_order, records_of
 from components.ingest.files.sides import side_finder
 from components.ingest.listing.records import (
     RecordFamily,
@@ -68,7 +68,7 @@ class Chips(RecordFamily):
         self, settings: Settings, listing: Listing, count: int
     ) -> Iterator[DecodedExample | Reject]:
         """Yields every example and reject."""
-        records = few_in_writing_order(listing.records)
+        records = in_writing_order(listing.records)
         for record, read in ChipConverter(settings, self.source, listing.classes).read(records):
             if isinstance(read, Reject):
                 yield read

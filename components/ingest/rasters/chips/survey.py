@@ -33,7 +33,8 @@ def survey_chips(source: ChipsSource, settings: Settings, contents: Contents) ->
         for record, split in zip(records, found, strict=True)
         if not (isinstance(split, LeftOut) or is_remote(record.uri))
     ]
-    converter = ChipConverter(settings, source, settings.classes or seen_classes(records))
+    classes = settings.classes or seen_classes((it.label, it.labels) for it in records)
+    converter = ChipConverter(settings, source, classes)
     codes = array("q", map(hash, checksums_of_files(record.uri for record in local)))
     copies = rejected_copies(local, codes, converter.convert)
     kept = [at for at, record in enumerate(records) if record.key not in copies]

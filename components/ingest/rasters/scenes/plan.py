@@ -18,7 +18,7 @@ from components.ingest.rasters.scenes.named import NamedScenes
 from components.ingest.rasters.scenes.views import open_scene_views
 from components.ingest.rasters.split import rejected_areas, splits_of, train_to_test_m
 from components.ingest.rasters.views import scene_reject
-from components.ingest.records.record import Listing
+from components.ingest.records.record import Listing, Records
 from components.ingest.records.reject import Reject, in_words, reject_of_label
 from components.ingest.records.scene_part import ScenePart
 from components.ingest.records.settings import Settings
@@ -146,7 +146,7 @@ def list_scenes(
     ignored.update(planned.ignored)
     rejects = [*planned.rejects, *rejected_areas(settings.split_by)]
     return Listing(
-        records=(),
+        records=Records(),
         rejects=tuple(sorted(rejects, key=lambda reject: reject.key)),
         ignored=dict(sorted(ignored.items())),
         classes=planned.classes,
