@@ -12,7 +12,6 @@ from components.gate.report import REPORT_FILE
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.layout import ShardRange
-from components.ingest.files.read_log import ReadChecksums
 from components.ingest.files.spans import span_number
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import reject_lines
@@ -25,6 +24,7 @@ from components.node.executor import Artifacts, BeamNodeExecutor
 from components.raster.band_scalings import SCALINGS_FILE, BandScalings, scalings_to_json
 from components.raster.classes import CLASSES_FILE, classes_to_json
 from components.raster.example import SPLITS
+from components.raster.fingerprint import digests_in
 from components.raster.image import ImageSpec
 from components.raster.spatial.grouping import GROUPING_FILE, Grouping, grouping_to_json
 
@@ -90,10 +90,10 @@ def run_ingest(
     ingest = IngestShards(config.model_dump_json(), listing.classes, paths)
     with pipeline:
         _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
-    read = ReadChecksums(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
+    told = b"".join(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
-    fingerprint = source.require(started_for, read)
+    fingerprint = source.require(started_for, digests_in(told))
     return _conclude(config, listing, fingerprint, paths)
 
 

@@ -1,12 +1,12 @@
 """Fingerprint of a source, taken before a pipeline starts."""
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from components.ingest.config import SourceConfig
 from components.ingest.files.checksums import UNKNOWN, content_checksums
-from components.ingest.records.family import ChecksumsOf, FingerprintInput
+from components.ingest.records.family import ChecksumsOf, Entries, FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.fingerprint import fingerprint_of
 from components.raster.spatial.rules import SplitRule
@@ -26,7 +26,7 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
         DataError: the source as a whole cannot be read.
     """
     covered = fingerprint_input(source, split_by)
-    return fingerprint_with(content_checksums, covered)
+    return fingerprint_with(content_checksums, covered.entries)
 
 
 def fingerprint_input(
@@ -47,8 +47,18 @@ def fingerprint_input(
     return family.fingerprint_input(family.find() if found is None else found, split_files)
 
 
-def fingerprint_with(checksums_of: ChecksumsOf, covered: FingerprintInput) -> str:
-    """Computes a fingerprint from the checksums of the files that it covers."""
+def fingerprint_with(
+    checksums_of: ChecksumsOf,
+    entries: Callable[[ChecksumsOf], Entries],
+    told: Iterable[bytes] = (),
+) -> str:
+    """Computes a fingerprint from the checksums of the files that it covers.
+
+    Args:
+        checksums_of: yields them.
+        entries: yields the entries, from the checksums.
+        told: digests of further entries.
+    """
     unknown = False
 
     def noted(files: Iterable[str]) -> Iterator[str]:
@@ -57,7 +67,7 @@ def fingerprint_with(checksums_of: ChecksumsOf, covered: FingerprintInput) -> st
             unknown |= checksum == UNKNOWN
             yield checksum
 
-    digest = fingerprint_of(covered.entries(noted))
+    digest = fingerprint_of(entries(noted), told)
     return f"{uuid.uuid4().hex}-{digest}" if unknown else digest
 
 

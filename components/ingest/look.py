@@ -240,7 +240,7 @@ def _text(sample: DecodedExample, classes: Sequence[str]) -> str:
     elif truth.boxes is not None:
         count = len(truth.boxes.classes)
         text = f"{count} object{'' if count == 1 else 's'}"
-    return " ".join(filter(None, (sample.record.split, text)))
+    return " ".join(filter(None, (sample.record.split or sample.record.drawn, text)))
 
 
 def _reject_card(reject: Reject) -> Card:

@@ -10,7 +10,6 @@ from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
 from components.ingest.files.encode import record_bytes
 from components.ingest.files.layout import ShardRange
-from components.ingest.files.read_log import ReadLog
 from components.ingest.pool import import_early, in_processes, process_count
 from components.ingest.records.duplicates import DigestRow, DigestTable
 from components.ingest.records.outcome import Converted, Ignored
@@ -35,7 +34,7 @@ class ShardPaths:
         return storage.join(self.partial, layout.LISTING_FILE)
 
     def read_log(self, shard: int) -> str:
-        """Returns the log of the files that were read for a finished shard."""
+        """Returns the file with the entries of the fingerprint that a finished shard tells."""
         return storage.join(self.partial, f"{shard:05d}-{layout.READ_LOG_FILE}")
 
     def split_folder(self, split: str) -> str:
@@ -93,13 +92,13 @@ class ShardWriter:
         rejects = []
         ignored: Counter[str] = Counter()
         extent: Extent | None = None
-        log = ReadLog()
+        told = bytearray()
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
                 for split in SPLITS
             }
-            for outcome in self._convert(read_line(self._paths, block), log.note):
+            for outcome in self._convert(read_line(self._paths, block), told.extend):
                 if isinstance(outcome, Converted):
                     files[outcome.split].write(record_bytes(outcome.example))
                     record = outcome.record
@@ -112,7 +111,7 @@ class ShardWriter:
                     rejects.append(outcome)
         table = DigestTable.of(block.shard, rows)
         written = WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)
-        storage.write(written.read_log, log.to_json())
+        storage.write(written.read_log, bytes(told))
         return written
 
 

@@ -7,15 +7,13 @@ before the run, and files may come, go and change until ingest has read the last
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import tee
 from typing import Any, Self
 
 from components.ingest.config import IngestConfig
 from components.ingest.files.checksums import content_checksums, content_marks
-from components.ingest.files.read_log import ReadChecksums
 from components.ingest.fingerprint import fingerprint_input, fingerprint_with, same_data
-from components.ingest.records.family import FingerprintInput
+from components.ingest.records.family import ChecksumsOf, Entries, FingerprintInput
 from components.ingest.sources import family_of
 from components.raster.batched import batched
 from components.raster.errors import DataError
@@ -69,18 +67,17 @@ class Snapshot:
         """Tells whether the fingerprint is known before workers have read anything."""
         return next(iter(self._covered.read_whole()), None) is None
 
-    def require(self, started_for: str | None, read: ReadChecksums | None = None) -> str:
+    def require(self, started_for: str | None, told: Iterable[bytes] = ()) -> str:
         """Returns the fingerprint of these data.
 
         Args:
             started_for: fingerprint of the data that the run was started for; None for any.
-            read: checksums of the files that workers read whole, of the very bytes that they read;
-                None: they read none.
+            told: the entries that workers tell, as digests, of the very bytes that they read.
 
         Raises:
             SourceChanged: it was started for other data.
         """
-        found = fingerprint_with(partial(self._checksums, read or ReadChecksums()), self._covered)
+        found = fingerprint_with(self._checksums, self._entries_beside, told)
         if started_for is None:
             return found
         if not same_data(started_for, found):
@@ -101,17 +98,17 @@ class Snapshot:
         now = _marks_after(self._marks, list(covered.looked_at()))
         _refuse(self.config, _changed(self._marks, now) | (now.keys() - self._marks.keys()))
 
-    def _checksums(self, read: ReadChecksums, paths: Iterable[str]) -> Iterator[str]:
+    def _entries_beside(self, checksums_of: ChecksumsOf) -> Entries:
+        return self._covered.entries_beside(checksums_of, self.config.classes)
+
+    def _checksums(self, paths: Iterable[str]) -> Iterator[str]:
         """Yields the checksum of each file. Those that were left out by their class are read now,
         since nothing but the fingerprint depends on their content."""
         for some in batched(paths, _MOST_AT_ONCE):
-            marks = map(self._marks.get, some)
-            known = [
-                mark.checksum if mark is not None else checksum
-                for mark, checksum in zip(marks, read.of(some), strict=True)
-            ]
-            others = content_checksums(path for path, it in zip(some, known, strict=True) if not it)
-            yield from (it or next(others) for it in known)
+            unmarked = content_checksums(path for path in some if path not in self._marks)
+            for path in some:
+                mark = self._marks.get(path)
+                yield next(unmarked) if mark is None else mark.checksum
 
 
 def _marks_of(paths: Iterable[str]) -> dict[str, FileMark]:

@@ -57,7 +57,7 @@ def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> Sou
     """
     covered = fingerprint_input(source, split_by)
     seen = _look(list(covered.files()))
-    token = fingerprint_with(lambda uris: (seen[uri].state for uri in uris), covered)
+    token = fingerprint_with(lambda uris: (seen[uri].state for uri in uris), covered.entries)
     return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
 
 

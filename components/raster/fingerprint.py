@@ -5,13 +5,12 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from components.raster.batched import batched
 from components.raster.effort import Effort
 from components.raster.file_state import FileState, open_file, status_of
-from components.raster.packed import in_order
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
@@ -26,12 +25,33 @@ _MOST_REMEMBERED = 1 << 20
 _remembered: dict[FileState, str] = {}
 
 
-def fingerprint_of(entries: Iterable[Sequence[object]]) -> str:
-    """Computes the sha256, in hex, over entries that JSON can write, in any order."""
-    digest = hashlib.sha256()
-    for line in in_order(json.dumps(list(entry)) for entry in entries):
-        digest.update(line.encode() + b"\n")
-    return digest.hexdigest()
+def fingerprint_of(entries: Iterable[Sequence[object]], told: Iterable[bytes] = ()) -> str:
+    """Computes the sha256, in hex, over the sorted digests of entries, which may come in any order.
+
+    Args:
+        entries: that JSON can write.
+        told: digests of further entries, from `entry_digest`.
+    """
+    # Sorted in parts by their first byte, so that few are objects at a time.
+    parts = [bytearray() for _ in range(256)]
+    for digest in chain(told, map(entry_digest, entries)):
+        parts[digest[0]] += digest
+    whole = hashlib.sha256()
+    for part in parts:
+        for digest in sorted(digests_in(part)):
+            whole.update(digest)
+    return whole.hexdigest()
+
+
+def entry_digest(entry: Sequence[object]) -> bytes:
+    """Returns the sha256 of an entry of a fingerprint."""
+    return hashlib.sha256(json.dumps(entry).encode()).digest()
+
+
+def digests_in(joined: bytes | bytearray) -> Iterator[bytes]:
+    """Yields the digests that were joined."""
+    size = hashlib.sha256().digest_size
+    return (bytes(joined[at : at + size]) for at in range(0, len(joined), size))
 
 
 class FileMark(NamedTuple):

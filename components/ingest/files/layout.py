@@ -12,7 +12,7 @@ import numpy.typing as npt
 from components.ingest.records.record import Record, Records, of_columns, to_columns
 
 LISTING_FILE = "listing.jsonl"
-READ_LOG_FILE = "read.json"
+READ_LOG_FILE = "read.sha256"
 SUMMARY_FILE = "summary.json"
 LISTING_REJECTS_FILE = "rejects-listing.jsonl"
 

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from itertools import repeat
 
-from components.ingest.files.read_log import CHANGED
 from components.ingest.files.remote import remote_files
 from components.raster.batched import batched
 from components.raster.errors import PortableError, SkymillError
@@ -17,6 +16,8 @@ from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 
+#: Represents the content of a file that changed while it was read; no fingerprint is of it.
+CHANGED = "!changed"
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
 _REMOTE_AHEAD = 64
 

@@ -1,7 +1,7 @@
 """Records of single files: checked, sorted and divided into splits; their lines and fingerprint."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice, tee
 from operator import attrgetter
@@ -13,7 +13,6 @@ from components.ingest.records.record import Contents, Listing, Record, Records
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
-from components.raster.location import is_remote
 from components.raster.reasons import Reason
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.split import SplitConfig
@@ -114,20 +113,28 @@ def fingerprint_input_of_records(
         box_files: files of boxes, by key.
         read_whole: workers read the local files of records once and whole.
     """
-    beside = {}
-    if sides_of is not None:
-        uris = (record.uri for record in found.records)
-        beside = {uri: sides for uri in uris if (sides := sides_of(uri))}
+    records = found.records
+    uris = (uri for (uri,) in records.columns("uri")) if sides_of else ()
+    beside = {uri: sides for uri in uris if sides_of and (sides := sides_of(uri))}
+    others = partial(_entries_of_others, found, split_files, box_files)
 
-    def of_records(*, whole: bool) -> Iterator[str]:
-        for record in found.records:
-            files = _files(record, beside)
-            yield from (path for path in files if (read_whole and not is_remote(path)) is whole)
+    def left_to_us(classes: Collection[str] | None = None) -> Iterable[Record]:
+        """Yields the records that workers do not read whole."""
+        if not read_whole:
+            return records
+        if classes is not None:
+            known = set(classes)
+            return (it for it in records if not (it.is_local and known.issuperset(it.names)))
+        return () if records.are_local else (it for it in records if not it.is_local)
+
+    def files_of(some: Iterable[Record]) -> Iterator[str]:
+        return chain.from_iterable(_files(record, beside) for record in some)
 
     return FingerprintInput(
-        lambda: chain(of_records(whole=False), box_files.values(), split_files),
-        partial(_entries, found, split_files, beside, box_files),
-        (lambda: of_records(whole=True)) if read_whole else tuple,
+        lambda: chain(files_of(left_to_us()), box_files.values(), split_files),
+        lambda it: chain(_entries_of_records(records, beside, it), others(it)),
+        lambda it, classes: chain(_entries_of_records(left_to_us(classes), beside, it), others(it)),
+        lambda: files_of(it for it in records if it.is_local) if read_whole else (),
     )
 
 
@@ -137,33 +144,46 @@ def _files(record: Record, beside: Mapping[str, Sequence[str]]) -> list[str]:
     return [record.uri, *masks, *beside.get(record.uri, ())]
 
 
-def _entries(
+def _entries_of_records(
+    records: Iterable[Record], beside: Mapping[str, Sequence[str]], checksums_of: ChecksumsOf
+) -> Entries:
+    each, ahead = tee((record, _files(record, beside)) for record in records)
+    checksums = checksums_of(path for _, files in ahead for path in files)
+    for record, files in each:
+        yield entry_of(record, list(islice(checksums, len(files))))
+
+
+def _entries_of_others(
     found: Contents,
     split_files: Sequence[str],
-    beside: Mapping[str, Sequence[str]],
     boxes: Mapping[str, str],
     checksums_of: ChecksumsOf,
 ) -> Entries:
-    each, ahead = tee((record, _files(record, beside)) for record in found.records)
-    checksums = checksums_of(path for _, files in ahead for path in files)
-    for record, files in each:
-        image, *others = islice(checksums, len(files))
-        yield (
-            record.key,
-            record.label,
-            record.labels,
-            record.split,
-            record.group,
-            sorted(record.slices.items()),
-            image,
-            *_other_truth(record, others),
-        )
     for reject in found.rejects:
         yield "reject", reject.key, reject.reason.value
     for key, checksum in zip(boxes, checksums_of(boxes.values()), strict=True):
         yield "boxes", key, checksum
     for checksum in checksums_of(split_files):
         yield "split", checksum
+
+
+def entry_of(record: Record, checksums: Sequence[str]) -> Sequence[object]:
+    """Returns a record's entry in a fingerprint.
+
+    Args:
+        record: as its source gives it; a drawn split follows from the others.
+        checksums: of its image's file, its mask's, and those beside the image.
+    """
+    return (
+        record.key,
+        record.label,
+        record.labels,
+        record.split,
+        record.group,
+        sorted(record.slices.items()),
+        checksums[0],
+        *_other_truth(record, checksums[1:]),
+    )
 
 
 def _other_truth(record: Record, checksums: Sequence[str]) -> Iterator[object]:
@@ -186,7 +206,7 @@ def _stratified(records: Records, split: SplitConfig) -> Records:
             units.setdefault(_unit(record), Counter()).update(record.names or ("",))
     found = stratified_splits(units, split)
     return Records(
-        record if record.split else record._replace(split=found[_unit(record)])
+        record if record.split else record._replace(drawn=found[_unit(record)])
         for record in records
     )
 

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Sequence
 
 from components.ingest.files.encode import box_entries, example_bytes, mask_entries
 from components.ingest.files.read import ReadFailure, read_files
+from components.ingest.listing.records import entry_of
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.photographs.validate import ImageValidator, Refused
-from components.ingest.records.family import Note, unnoted
+from components.ingest.records.family import Note
 from components.ingest.records.outcome import Converted
 from components.ingest.records.record import Record
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.raster.features import image_features
+from components.raster.fingerprint import entry_digest
 from components.raster.split import split_of
 
 
@@ -33,35 +35,33 @@ class Converter:
         self._truth_of = truth_of
 
     def convert(
-        self, records: Sequence[Record], note: Note = unnoted
+        self, records: Sequence[Record], note: Note | None = None
     ) -> Iterator[Converted | Reject]:
         """Yields one outcome for each of `records`, in their order; no image raises.
 
         Args:
             records: of the images.
-            note: called for each file, with what represents its content.
+            note: called for each of them whose files are on this machine, with the digest of its
+                entry in the fingerprint.
         """
         most = self._settings.image.max_bytes
         contents = read_files([record.uri for record in records], most)
         masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
         for record, content in zip(records, contents, strict=True):
-            mask = None
-            if record.mask_uri:
-                mask = next(masks)
-                note(record.mask_uri, _checksum(mask))
+            mask = next(masks) if record.mask_uri else None
+            checksum = _checksum(content)
+            if note is not None and record.is_local:
+                checksums = [checksum] if mask is None else [checksum, _checksum(mask)]
+                note(entry_digest(entry_of(record, checksums)))
             if isinstance(content, ReadFailure):
-                note(record.uri, content.checksum)
                 yield Reject(record.key, record.uri, content.reason, content.detail)
-                continue
-            digest = hashlib.sha256(content).digest()
-            note(record.uri, digest.hex())
-            if isinstance(mask, ReadFailure):
+            elif isinstance(mask, ReadFailure):
                 yield Reject(record.key, record.uri, mask.reason, f"the mask: {mask.detail}")
             else:
-                yield self._convert(record, content, digest, mask)
+                yield self._convert(record, content, checksum, mask)
 
     def _convert(
-        self, record: Record, data: bytes, digest: bytes, mask: bytes | None
+        self, record: Record, data: bytes, sha256: str, mask: bytes | None
     ) -> Converted | Reject:
         image = self._validate(data)
         if isinstance(image, Refused):
@@ -71,12 +71,12 @@ class Converter:
             return truth
         pixels = image.pixels if self._settings.features else None
         features = None if pixels is None else image_features(pixels)
-        content = digest.hex()
-        split = split_of(content, record.group, record.split, self._settings.split)
+        given = record.split or record.drawn
+        split = split_of(sha256, record.group, given, self._settings.split)
         entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
-        encoded = example_bytes(record, data, content, image, features, self._indices, entries)
+        encoded = example_bytes(record, data, sha256, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)
-        return Converted(record, split, digest, encoded, names)
+        return Converted(record, split, bytes.fromhex(sha256), encoded, names)
 
 
 def _checksum(content: bytes | ReadFailure) -> str:

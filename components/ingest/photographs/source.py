@@ -19,7 +19,7 @@ from components.ingest.photographs.convert import Converter
 from components.ingest.photographs.samples import sample_photographs
 from components.ingest.photographs.survey import survey_photographs
 from components.ingest.photographs.truth import TruthReader, of_record
-from components.ingest.records.family import Convert, FingerprintInput, unnoted
+from components.ingest.records.family import Convert, FingerprintInput
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
@@ -70,7 +70,7 @@ class Photographs(RecordFamily, ABC, Generic[Options]):
     def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
         """Returns the conversion of lines of records."""
         converter = Converter(settings, classes, self.truth_of(classes))
-        return lambda line, note=unnoted: converter.convert(records_of(line), note)
+        return lambda line, note=None: converter.convert(records_of(line), note)
 
     def survey(self, settings: Settings) -> Survey:
         """Reads the files for copies, and counts the splits."""

@@ -41,7 +41,8 @@ def survey_photographs(
             rejected[record.key] = Reject(record.key, record.uri, Reason.UNREADABLE, detail)
             drawn.append(None)
         else:
-            drawn.append(split_of(content, record.group, record.split, settings.split))
+            given = record.split or record.drawn
+            drawn.append(split_of(content, record.group, given, settings.split))
     converter = Converter(settings, listing.classes, truth_of)
     copies = rejected_copies(listing.records, codes, converter.convert)
     if copies:

@@ -6,7 +6,7 @@ examples) call these methods and never ask for the kind.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -23,25 +23,24 @@ from components.raster.tiles.view import View
 Entries = Iterable[Sequence[object]]
 #: Yields what represents the content of each file, in their order.
 ChecksumsOf = Callable[[Iterable[str]], Iterator[str]]
-#: Takes the location and the checksum of a file that was read whole.
-Note = Callable[[str, str], None]
+#: Takes the digest (`components.raster.fingerprint.entry_digest`) of the entry of an item.
+Note = Callable[[bytes], None]
 
 Found = TypeVar("Found")
-
-
-def unnoted(uri: str, checksum: str) -> None:
-    """Ignores a file that was read whole: a `Note`."""
 
 
 class Convert(Protocol):
     """Converts a shard's line of the listing."""
 
-    def __call__(self, line: bytes, note: Note = unnoted) -> Iterator[Converted | Reject | Ignored]:
+    def __call__(
+        self, line: bytes, note: Note | None = None
+    ) -> Iterator[Converted | Reject | Ignored]:
         """Yields one outcome for each of the line's items.
 
         Args:
             line: of the listing.
-            note: called for each of the files in `FingerprintInput.read_whole` that is read.
+            note: called for each item whose files are all in `FingerprintInput.read_whole`, with
+                its entry in the fingerprint, of the very bytes that were read.
         """
         ...
 
@@ -66,10 +65,13 @@ class FingerprintInput:
             of the files.
         read_whole: yields those that nobody but a worker reads, once and whole, so that the worker
             itself can tell what they contained.
+        entries_beside: yields the entries that workers do not tell, given the configured classes,
+            to which they keep; None for any.
     """
 
     looked_at: Callable[[], Iterable[str]]
     entries: Callable[[ChecksumsOf], Entries]
+    entries_beside: Callable[[ChecksumsOf, Collection[str] | None], Entries]
     read_whole: Callable[[], Iterable[str]] = tuple
 
     def files(self) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from components.ingest.records.reject import Reject
 from components.ingest.records.scene_part import ScenePart
 from components.raster.band_scalings import BandScalings
+from components.raster.location import is_remote
 from components.raster.packed import Packed, in_order
 from components.raster.truth.value import Truth
 
@@ -33,6 +34,7 @@ class Record(NamedTuple):
         number: what a model should answer where that is a number, or None.
         mask_uri: location of the image's mask, or None.
         boxes_of: the name of the image in the file of boxes, or None.
+        drawn: the split that was drawn for it because none is given, or None.
     """
 
     key: str
@@ -45,6 +47,12 @@ class Record(NamedTuple):
     number: float | None = None
     mask_uri: str | None = None
     boxes_of: str | None = None
+    drawn: str | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """True if all its files are on this machine."""
+        return not (is_remote(self.uri) or (self.mask_uri and is_remote(self.mask_uri)))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -60,17 +68,18 @@ class Record(NamedTuple):
 
 _DEFAULTS = tuple(Record("", ""))
 _LABELS, _SLICES = map(Record._fields.index, ("labels", "slices"))
+_FILES = [Record._fields.index(name) for name in ("uri", "mask_uri")]
 #: Makes a record of all its fields; `Record` itself is a function of Python, which is slower.
 _make: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
 
 
 def to_columns(records: Sequence[Record]) -> list[Sequence[Any]]:
-    """Returns a column for each field up to the last that any of the records has.
+    """Returns a column for the key, and for each field up to the last that any of the records has.
 
     JSON can write them.
     """
-    columns: list[Sequence[Any]] = list(zip(*records, strict=True))
-    while columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(records):
+    columns: list[Sequence[Any]] = list(zip(*records, strict=True)) or [()]
+    while len(columns) > 1 and columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(records):
         columns.pop()
     if len(columns) > _SLICES:
         columns[_SLICES] = tuple(map(dict, columns[_SLICES]))
@@ -91,12 +100,18 @@ class Records(Packed[Record]):
 
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._packed_sorted, self._last_key = True, ""
+        self._packed_local = True
         super().__init__(records)
 
     @property
     def is_sorted(self) -> bool:
         """True if the records are in the order of their keys."""
         return self._packed_sorted and self._follow(record.key for record in self._rest)
+
+    @property
+    def are_local(self) -> bool:
+        """True if all their files are on this machine."""
+        return self._packed_local and all(record.is_local for record in self._rest)
 
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
         """Yields the named fields of each record, sooner than whole records."""
@@ -121,6 +136,8 @@ class Records(Packed[Record]):
         columns = to_columns(items)
         self._packed_sorted = self._packed_sorted and self._follow(columns[0])
         self._last_key = items[-1].key
+        files = [it for name in _FILES for it in columns[name : name + 1]]
+        self._packed_local &= not any(it and is_remote(it) for it in chain.from_iterable(files))
         return pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
 
     def _load(self, data: bytes) -> Iterable[Record]:

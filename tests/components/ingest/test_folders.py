@@ -120,7 +120,7 @@ def test_stratified_splits_give_a_rare_class_its_share(tmp_path):
     touch(tmp_path, *(f"common/{i}.jpg" for i in range(100)), *(f"rare/{i}.jpg" for i in range(20)))
     split = {"train": 0.7, "eval": 0.15, "test": 0.15, "stratify": True}
     records = list_source(config(tmp_path, split=split)).records
-    counts = Counter((record.label, record.split) for record in records)
+    counts = Counter((record.label, record.drawn) for record in records)
     assert [counts["rare", it] for it in ("train", "eval", "test")] == [14, 3, 3]
     assert [counts["common", it] for it in ("train", "eval", "test")] == [70, 15, 15]
 

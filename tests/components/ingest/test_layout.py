@@ -20,3 +20,4 @@ from components.ingest.records.record import Record, Records
 def test_a_record_is_the_same_on_the_other_side(record: Record) -> None:
     (line,) = listing_lines(Records([record]), 1)
     assert records_of(line) == [record]
+    assert sorted(map(len, map(records_of, listing_lines(Records([record]), 2)))) == [0, 1]

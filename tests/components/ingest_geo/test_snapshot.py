@@ -14,7 +14,6 @@ from tfx.types import standard_artifacts
 from components.gate.artifact import Rejects
 from components.ingest.config import IngestConfig
 from components.ingest.executor import Executor, run_ingest
-from components.ingest.files.read_log import CHANGED, ReadChecksums, ReadLog
 from components.ingest.fingerprint import fingerprint_dataset, same_data
 from components.ingest.snapshot import Snapshot, SourceChanged
 from components.ingest.sources import family_of, list_source
@@ -22,7 +21,7 @@ from components.raster import fingerprint as file_marks
 from components.raster.effort import Effort
 from components.raster.errors import DataError
 from components.raster.file_state import FileState, state_of
-from components.raster.fingerprint import checksums_of_files, is_slow
+from components.raster.fingerprint import checksums_of_files, entry_digest, is_slow
 from tests.components.ingest_geo.sources import KINDS, Made
 
 
@@ -39,24 +38,21 @@ def fingerprint(config: IngestConfig) -> str:
     return fingerprint_dataset(config.source, config.split_by)
 
 
-def log_of_workers(config: IngestConfig) -> ReadLog:
+def told_by_workers(config: IngestConfig) -> list[bytes]:
     """What workers tell of the files that they read whole."""
-    family, listing, log = family_of(config.source), list_source(config), ReadLog()
+    family, listing = family_of(config.source), list_source(config)
+    told: list[bytes] = []
     convert = family.converter(config, listing.classes)
     for line in family.lines(listing, 2):
-        list(convert(line, log.note))
-    return log
-
-
-def read_by_workers(config: IngestConfig) -> ReadChecksums:
-    return ReadChecksums([log_of_workers(config).to_json()])
+        list(convert(line, told.append))
+    return told
 
 
 def conclude(snapshot: Snapshot, started_for: str) -> None:
     """Reads everything, and checks that it was what the run was started for."""
-    read = None if snapshot.is_complete else read_by_workers(snapshot.config)
+    told = [] if snapshot.is_complete else told_by_workers(snapshot.config)
     snapshot.require_unchanged()
-    snapshot.require(started_for, read)
+    snapshot.require(started_for, told)
 
 
 def rewrite(path: Path) -> None:
@@ -190,13 +186,13 @@ def test_what_becomes_of_a_photograph_after_it_was_read_does_not_matter(
     made = KINDS[kind](tmp_path)
     config = config_of(made)
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
-    read = read_by_workers(config)
+    told = told_by_workers(config)
     for path in made.files:
         rewrite(path)
     snapshot.require_unchanged()
-    assert snapshot.require(started_for, read) == started_for
+    assert snapshot.require(started_for, told) == started_for
     with pytest.raises(SourceChanged, match="has changed since this run was started"):
-        snapshot.require(started_for, read_by_workers(config))
+        snapshot.require(started_for, told_by_workers(config))
 
 
 def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) -> None:
@@ -209,24 +205,43 @@ def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) 
     (folder / "gone.jpg").symlink_to(folder / "nowhere")
     os.mkfifo(folder / "pipe.jpg")
     tree = {"source": {"kind": "folders", "uri": str(folder.parent)}, "image": {"max_bytes": 4000}}
-    told = log_of_workers(IngestConfig.model_validate(tree)).checksums
-    expected = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    expected |= dict.fromkeys(("folder.jpg", "gone.jpg", "pipe.jpg"), "!missing")
-    assert {Path(path).name: checksum for path, checksum in told.items()} == expected
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    checksums |= dict.fromkeys(("folder.jpg", "gone.jpg", "pipe.jpg"), "!missing")
+    entries = [
+        [f"a/{name}", "a", None, None, None, [], checksum] for name, checksum in checksums.items()
+    ]
+    told = told_by_workers(IngestConfig.model_validate(tree))
+    assert sorted(told) == sorted(map(entry_digest, entries))
 
 
-def test_a_mask_that_changes_between_its_images_stops_the_run() -> None:
-    before, after, gone = "0" * 64, "0" * 62 + "01", "!missing"
-    one, two = ReadLog(), ReadLog()
-    for log, content in ((one, before), (two, after)):
-        log.note("mask.png", content)
-        log.note("gone.png", gone if log is one else after)
-        log.note("never.png", gone)
-        log.note("other.png", before)
-    read = ReadChecksums([one.to_json(), two.to_json(), two.to_json()])
-    names = ["mask.png", "gone.png", "never.png", "other.png", "unread.png"]
-    assert read.of(names) == [CHANGED, CHANGED, gone, before, None]
-    assert ReadChecksums().of(names[:1]) == [None]
+def test_a_mask_that_changes_between_its_images_stops_the_run(tmp_path: Path) -> None:
+    """Each image tells what its mask held when it was read."""
+    for name in ("1.jpg", "2.jpg", "mask.png"):
+        (tmp_path / name).write_bytes(name.encode())
+    table = tmp_path / "table.csv"
+    table.write_text("uri,mask\n1.jpg,mask.png\n2.jpg,mask.png\n")
+    legend = {"values": {"1": "roof"}}
+    source = {"kind": "manifest", "uri": str(table), "columns": {"mask": "mask"}, "legend": legend}
+    config = IngestConfig.model_validate({"source": source})
+    started_for, snapshot = fingerprint(config), Snapshot.take(config)
+    family, listing = family_of(config.source), list_source(config)
+    told: list[bytes] = []
+    for line in family.lines(listing, 2):
+        list(family.converter(config, listing.classes)(line, told.append))
+        if len(told) == 1:
+            (tmp_path / "mask.png").write_bytes(b"another")
+    with pytest.raises(SourceChanged, match=r"changed last: .*mask\.png"):
+        snapshot.require(started_for, told)
+
+
+def test_images_of_other_classes_and_drawn_splits_are_of_the_same_data(tmp_path: Path) -> None:
+    made = KINDS["folders"](tmp_path)
+    started_for = fingerprint(config_of(made))
+    classes = list_source(config_of(made)).classes
+    assert len(classes) > 1
+    for more in ({"classes": classes[:1]}, {"split": {"stratify": True}}):
+        config = IngestConfig.model_validate(made.tree | more)
+        conclude(Snapshot.take(config), started_for)
 
 
 def test_a_file_beside_a_raster_that_appears_under_the_reader_stops_the_run(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from components.ingest.rasters.chips.config import ChipsSource
 from components.ingest.rasters.chips.convert import ChipConverter
 from components.ingest.rasters.chips.find import name_chips, place_chips
 from components.ingest.rasters.chips.survey import survey_chips
-from components.ingest.records.family import Convert, FingerprintInput, unnoted
+from components.ingest.records.family import Convert, FingerprintInput
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Contents, Listing
 from components.ingest.records.reject import Reject
@@ -58,7 +58,7 @@ class Chips(RecordFamily):
     def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
         """Returns the conversion of lines of records."""
         converter = ChipConverter(settings, self.source, classes)
-        return lambda line, note=unnoted: converter.convert(records_of(line))
+        return lambda line, note=None: converter.convert(records_of(line))
 
     def survey(self, settings: Settings) -> Survey:
         """Reads headers, and the files for copies."""

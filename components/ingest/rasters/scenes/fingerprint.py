@@ -26,7 +26,8 @@ def fingerprint_input_of_scenes(
     sides_of = side_finder()
     whole = {path: (path, *sides_of(path)) for path in (*paths, *masks) if path is not None}
     files = [*(path for _, _, path in others), *chain(*whole.values())]
-    return FingerprintInput(lambda: files, partial(_entries, named, masks, whole, others, files))
+    entries = partial(_entries, named, masks, whole, others, files)
+    return FingerprintInput(lambda: files, entries, lambda checksums_of, _: entries(checksums_of))
 
 
 def _entries(

@@ -15,7 +15,7 @@ from components.ingest.rasters.scenes.named import NamedScenes, find_in_folder, 
 from components.ingest.rasters.scenes.plan import list_scenes, plan_scenes
 from components.ingest.rasters.scenes.survey import survey_scenes
 from components.ingest.rasters.scenes.views import open_scene_view
-from components.ingest.records.family import Convert, FingerprintInput, WholeScenes, unnoted
+from components.ingest.records.family import Convert, FingerprintInput, WholeScenes
 from components.ingest.records.outcome import DecodedExample
 from components.ingest.records.record import Listing
 from components.ingest.records.reject import Reject
@@ -84,7 +84,7 @@ class TiledScenes(ABC, Generic[Options]):
     def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
         """Returns the conversion of lines of parts."""
         converter = SceneConverter(settings, self.source, classes)
-        return lambda line, note=unnoted: converter.convert(parts_of(line))
+        return lambda line, note=None: converter.convert(parts_of(line))
 
     def survey(self, settings: Settings) -> Survey:
         """Reads headers and labels, and no pixel of a scene."""
