@@ -22,8 +22,9 @@ from components.raster.tiles.valid_mask import Mask
 Floats = npt.NDArray[np.float32]
 #: Arrays by name, for a run that is continued.
 State: TypeAlias = dict[str, npt.NDArray[Any]]
-#: Takes final values: their window in the scene, values (K, H, W), and where they are known (H, W).
-Settle: TypeAlias = Callable[[Window, Floats, Mask], None]
+#: Takes final values: their window in the scene, values (K, H, W), and where they are known (H, W);
+#: None is everywhere.
+Settle: TypeAlias = Callable[[Window, Floats, Mask | None], None]
 
 #: Least weight of unread tiles at which a pixel counts as unknown.
 _NOTHING = 1 - 1e-3
@@ -40,58 +41,68 @@ class _Sum:
         row: first row in the scene.
         col: first column in the scene.
         values: (K, H, W).
-        valid: (H, W), where a tile has a measurement.
+        valid: (H, W), where a tile has a measurement; None is everywhere, as most tiles have it.
         lost: (H, W), weight of tiles that cannot be read; None if there is none.
     """
 
     row: int
     col: int
     values: Floats
-    valid: Mask
+    valid: Mask | None
     lost: Floats | None = None
 
     @property
     def window(self) -> Window:
         """The pixels in the scene."""
-        return Window(self.row, self.col, *self.valid.shape)
+        return Window(self.row, self.col, *self.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        _, height, width = self.values.shape
+        return height, width
 
     def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
         """Returns a view of the pixels between two places of the scene along an axis."""
         start = self.col if axis else self.row
         cut = slice(max(first - start, 0), max(end - start, 0))
         where = (slice(None), cut) if axis else (cut, slice(None))
+        valid = None if self.valid is None else self.valid[where]
         lost = None if self.lost is None else self.lost[where]
         row, col = (self.row, max(first, start)) if axis else (max(first, start), self.col)
-        return _Sum(row, col, self.values[:, *where], self.valid[where], lost)
+        return _Sum(row, col, self.values[:, *where], valid, lost)
 
     def copy(self) -> "_Sum":
         """Returns the same in arrays of its own."""
+        valid = None if self.valid is None else self.valid.copy()
         lost = None if self.lost is None else self.lost.copy()
-        return _Sum(self.row, self.col, self.values.copy(), self.valid.copy(), lost)
+        return _Sum(self.row, self.col, self.values.copy(), valid, lost)
 
     def times(self, weights: Weights) -> "_Sum":
         """Returns the sum, in arrays of its own, times weights (H, W)."""
         products = np.empty(self.values.shape, np.float32)
         for plane, product in zip(self.values, products, strict=True):
             opencv().multiply(plane, weights, product)
+        valid = None if self.valid is None else self.valid.copy()
         lost = None if self.lost is None else self.lost * weights
-        return _Sum(self.row, self.col, products, self.valid.copy(), lost)
+        return _Sum(self.row, self.col, products, valid, lost)
 
     def add(self, axis: _Axis, other: "_Sum | None") -> None:
         """Adds what another sum, which begins before this one or with it along an axis, has of its
         pixels; what it has of pixels before them is nodata.
         """
-        start, length = (self.col if axis else self.row), self.valid.shape[axis]
-        if other is None or (other.col if axis else other.row) + other.valid.shape[axis] <= start:
+        start, length = (self.col if axis else self.row), self.shape[axis]
+        if other is None or (other.col if axis else other.row) + other.shape[axis] <= start:
             return
         more = other.part(axis, start, start + length)
-        end = start + more.valid.shape[axis]
+        end = start + more.shape[axis]
         if more.lost is not None and self.lost is None:
-            self.lost = np.zeros(self.valid.shape, np.float32)
+            self.lost = np.zeros(self.shape, np.float32)
         here = self.part(axis, start, end)
         for total, plane in zip(here.values, more.values, strict=True):
             opencv().add(total, plane, total)
-        here.valid |= more.valid
+        if here.valid is not None:
+            here.valid |= True if more.valid is None else more.valid
         if more.lost is not None and here.lost is not None:
             here.lost += more.lost
 
@@ -131,7 +142,7 @@ class Mosaic:
         """
         if self._lost:
             self._add_lost(tile)
-        self._add(_Sum(tile.row, tile.col, values, valid))
+        self._add(_Sum(tile.row, tile.col, values, None if valid.all() else valid))
 
     def lose(self, tile: Window) -> None:
         """Notes that a tile cannot be read: its pixels get the mean of the other tiles there.
@@ -163,7 +174,7 @@ class Mosaic:
         found.add(_COLS, self._beside.get(tile.row))
         self._beside[tile.row] = found.part(_COLS, across.next, across.end).copy()
         own = found.part(_COLS, across.first, across.next)
-        if not own.valid.size:
+        if not own.values.size:
             return
         own.add(_ROWS, self._above.get(across.first))
         self._above[across.first] = own.part(_ROWS, down.next, down.end).copy()
@@ -181,7 +192,9 @@ class Mosaic:
         state: State = {}
         for found in self._above.values():
             place = f"{found.row},{found.col}"
-            state |= {f"values {place}": found.values, f"valid {place}": found.valid}
+            state[f"values {place}"] = found.values
+            if found.valid is not None:
+                state[f"valid {place}"] = found.valid
             if found.lost is not None:
                 state[f"lost {place}"] = found.lost
         return state
@@ -192,8 +205,8 @@ class Mosaic:
             kind, _, place = name.partition(" ")
             if kind == "values":
                 row, col = map(int, place.split(","))
-                values, valid = state[name], state[f"valid {place}"]
-                self._above[col] = _Sum(row, col, values, valid, state.get(f"lost {place}"))
+                valid, lost = state.get(f"valid {place}"), state.get(f"lost {place}")
+                self._above[col] = _Sum(row, col, state[name], valid, lost)
 
 
 @lru_cache(maxsize=4)  # most tiles of a scene have the same
@@ -208,4 +221,4 @@ def _divide_by_known(found: _Sum) -> None:
         kept = 1 - found.lost
         known = kept > 1 - _NOTHING
         found.values /= np.where(known, kept, 1)
-        found.valid &= known
+        found.valid = known if found.valid is None else found.valid & known

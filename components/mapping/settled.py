@@ -64,33 +64,35 @@ class Settled:
         rows = rows if config.masks_unknown else 0
         self.percentiles = np.full((rows, width), PERCENTILE_NODATA, np.uint8)
 
-    def put(self, window: Window, values: Floats, valid: Mask) -> None:
+    def put(self, window: Window, values: Floats, valid: Mask | None) -> None:
         """Sets the pixels of a window, whose values are final.
 
         Args:
             window: of the scene.
             values: (K, H, W) class probabilities; (K + 1, H, W) with the percentiles of unknown
                 imagery, where they mask.
-            valid: (H, W).
+            valid: (H, W), where they are known; None is everywhere.
         """
         top, left = window.row - self.top, window.col - self._left
         chunks = max(1, round(window.area_px / _CHUNK_PX))
         step = -(-window.height // chunks)
-        unknown = None if valid.all() else ~valid
+        unknown = None if valid is None else ~valid
         for first in range(0, window.height, step):
             part = slice(first, min(first + step, window.height))
             rows = slice(top + part.start, top + part.stop)
             here = rows, slice(left, left + window.width)
             hidden = None if unknown is None else unknown[part]
             if len(self.percentiles):
-                stored = stored_percentiles(values[self._count, part], valid[part])
+                percentiles = values[self._count, part]
+                known = np.ones(percentiles.shape, np.bool_) if valid is None else valid[part]
+                stored = stored_percentiles(percentiles, known)
                 self.percentiles[here] = stored
-                hidden = ~valid[part] | masked_where(stored, self._config)
-            best = most_probable(values[: self._count, part], into=self.classes[here])
-            _mask(self.classes[here], hidden, self._nodata)
-            put_bytes(best, hidden, into=self.confidence[here])
+                hidden = ~known | masked_where(stored, self._config)
+            classes, best = most_probable(values[: self._count, part], self.classes.dtype)
+            self.classes[here] = _masked(classes, hidden, self._nodata)
+            self.confidence[here] = as_bytes(best, hidden)
             for plane, own in zip(self.probabilities, values[:, part], strict=False):
-                put_bytes(own, hidden, into=plane[here])
+                plane[here] = as_bytes(own, hidden)
 
     def move(self, rows: int, kept: int) -> None:
         """Moves below the first rows; `kept` rows below them may be known already."""
@@ -121,38 +123,31 @@ class Settled:
         self.percentiles[:rows] = state["percentiles"]
 
 
-def most_probable(values: Floats, *, into: Indices) -> Floats:
-    """Sets each pixel's class (H, W), and returns its probability, of values (K, H, W).
+def most_probable(values: Floats, dtype: npt.DTypeLike) -> tuple[Indices, Floats]:
+    """Returns each pixel's class (H, W), and its probability, of values (K, H, W).
 
     Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
     """
-    cv = opencv()
-    best = values[0].copy()
-    into.fill(0)
-    is_more, number = np.empty(best.shape, np.uint8), np.empty(best.shape, into.dtype)
+    cv, best = opencv(), values[0]
+    classes, number = np.zeros(best.shape, dtype), np.empty(best.shape, dtype)
+    is_more, most = np.empty(best.shape, np.uint8), np.empty(best.shape, np.float32)
     for index, plane in enumerate(values[1:], 1):
         cv.compare(plane, best, cv.CMP_GT, is_more)
-        cv.max(plane, best, best)
+        best = cv.max(plane, best, most)
         number.fill(index)
-        cv.copyTo(number, is_more, into)
-    return best
+        cv.copyTo(number, is_more, classes)
+    return classes, best
 
 
 def as_bytes(probabilities: Floats, unknown: Mask | None) -> npt.NDArray[np.uint8]:
     """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
-    steps = np.empty(probabilities.shape, np.uint8)
-    put_bytes(probabilities, unknown, into=steps)
-    return steps
-
-
-def put_bytes(probabilities: Floats, unknown: Mask | None, *, into: npt.NDArray[np.uint8]) -> None:
-    """Sets probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
     cv, most = opencv(), round(1 / PROBABILITY_STEP)
-    cv.convertScaleAbs(probabilities, into, most, 0)
-    cv.threshold(into, most, most, cv.THRESH_TRUNC, into)
-    _mask(into, unknown, PROBABILITY_NODATA)
+    steps = cv.convertScaleAbs(probabilities, None, most, 0)
+    cv.threshold(steps, most, most, cv.THRESH_TRUNC, steps)
+    return _masked(steps, unknown, PROBABILITY_NODATA)
 
 
-def _mask(numbers: Indices, unknown: Mask | None, nodata: int) -> None:
+def _masked(numbers: Indices, unknown: Mask | None, nodata: int) -> Indices:
     if unknown is not None:
         opencv().copyTo(np.full_like(numbers, nodata), unknown.view(np.uint8), numbers)
+    return numbers

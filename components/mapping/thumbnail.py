@@ -30,17 +30,16 @@ class SceneThumbnail:
             window = tile.key.window
             rows, cols = -window.row % self.step, -window.col % self.step
             valid = tile.valid[rows :: self.step, cols :: self.step]
-            pixels = tile.pixels[rows :: self.step, cols :: self.step][..., self._bands]
+            pixels = tile.pixels[rows :: self.step, cols :: self.step]
             top, left = (window.row + rows) // self.step, (window.col + cols) // self.step
             height, width = (
                 min(have, whole - start)
                 for have, whole, start in zip(valid.shape, self.shape, (top, left), strict=True)
             )
             where = slice(top, top + height), slice(left, left + width)
-            self._pixels[where], self._valid[where] = (
-                pixels[:height, :width],
-                valid[:height, :width],
-            )
+            self._valid[where] = valid[:height, :width]
+            for number, band in enumerate(self._bands):  # numpy's lists of indices take longer
+                self._pixels[*where, number] = pixels[:height, :width, band]
 
     def picture(self, nodata_rgb: tuple[int, int, int]) -> Picture:
         """Draws the pixels, stretched between percentiles."""

@@ -41,7 +41,7 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
 
     def settle(window, values, valid):
         assert not known[window.slices].any(), "a pixel is settled once"
-        known[window.slices] += valid
+        known[window.slices] += True if valid is None else valid
         found[:, *window.slices] = values
 
     down, across = TileAxis(tops, SIZE, blend), TileAxis(lefts, SIZE, blend)

@@ -24,7 +24,7 @@ def test_the_first_of_the_most_probable_classes_is_taken(count, is_known_everywh
     config = MapConfig(vectors=(), probabilities=True)
     settled = Settled(count, HEIGHT + 7, 10, 10 + WIDTH + 3, 1000, config)
 
-    settled.put(Window(1005, 12, HEIGHT, WIDTH), values, valid)
+    settled.put(Window(1005, 12, HEIGHT, WIDTH), values, None if is_known_everywhere else valid)
 
     classes = np.full(settled.classes.shape, ignore_value(count))
     confidence = np.full(settled.confidence.shape, 255)
