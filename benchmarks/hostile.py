@@ -56,6 +56,7 @@ def attacks() -> tuple[Attack, ...]:
         _rest("JSON of many values", {"400"}, lambda: b'{"instances":[' + b"{}," * (5 * _MB)),
         _rest("JSON nested deeply", {"400"}, lambda: b'{"a":' * 5000),
         _rest("a JSON string without end", {"400"}, lambda: b"[" * 40 + b'"' + b'\\"' * _MB),
+        _rest("JSON of many values in UTF-16", {"400"}, _in_utf_16),
         _rest("many rows", {"400"}, lambda: json.dumps({"instances": ["x"] * 100_000}).encode()),
         _rest("no image", {"400"}, lambda: b'{"instances":["no image at all, but some text"]}'),
         _rest("a long header", {"400"}, lambda: b"x", {"X": "h" * 20_000}),
@@ -132,6 +133,11 @@ _OPTIONS = [("grpc.max_send_message_length", -1), ("grpc.use_local_subchannel_po
 @cache
 def _bomb() -> bytes:
     return gzip.compress(bytes(200 * _MB), 9)
+
+
+def _in_utf_16() -> bytes:
+    """Returns JSON whose structure looks like a string to whoever counts quotes by bytes."""
+    return ('{"x":"\u2200","instances":[' + "{}," * (5 * _MB)).encode("utf-16-le")
 
 
 def _grpc_bomb(target: Target) -> str:

@@ -101,6 +101,11 @@ class HttpConnection(web.RequestHandler):
         response.force_close()
         return response
 
+    def log_exception(self, *args: Any, **options: Any) -> None:
+        """Logs an error, but not that of a refused body, of which the rest is read in vain."""
+        if not isinstance(options.get("exc_info"), web.RequestPayloadError):
+            super().log_exception(*args, **options)
+
     def _start_timer(self) -> None:
         self._head_timer = self._event_loop.call_later(self._head_timeout_s, self._give_up)
 

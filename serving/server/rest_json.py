@@ -58,7 +58,9 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
         raise _invalid("JSON Parse error: The document is empty")
     check_structure(body, max_values, max_depth)
     try:
-        parsed = json.loads(body)
+        # Bytes could be UTF-16, in which quotes are parts of other characters: the check of the
+        # structure would take what follows them for a string.
+        parsed = json.loads(str(body, "utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise _invalid(f"JSON Parse error: {error}") from error
     if not isinstance(parsed, dict):

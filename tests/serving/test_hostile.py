@@ -26,6 +26,8 @@ from tests.serving.models import BLUE, RED
 
 PREDICT = "/v1/models/m:predict"
 MB = 1 << 20
+#: JSON of 20,000 values, in which one byte of the string's only character is that of a quote.
+UTF_16 = ('{"x": "\u2200", "instances": [' + "{}," * 20_000 + "{}]}").encode("utf-16-le")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +106,7 @@ def innocents(server: RunningServer) -> Iterator[None]:
         (zlib.compress(b" " * (9 * MB)), {"Content_Encoding": "deflate"}, 413, "larger than"),
         (b"no gzip", {"Content_Encoding": "gzip"}, 400, "cannot be read"),
         (b"[" * MB, {}, 400, "max_json_values"),
+        (UTF_16, {}, 400, "JSON Parse error"),
         (b'{"instances":' + b"[" * 50 + b"]" * 50 + b"}", {}, 400, "nested 51 deep"),
         (b'{"instances": ["\\ud800"]}', {}, 400, "is not UTF-8"),
         (b'{"instances": [1' + b"0" * 5000 + b"]}", {}, 400, "JSON Parse error"),
@@ -119,6 +122,14 @@ def test_rest_requests_that_ask_too_much(
     got, error = post(server, body, **headers)
     assert (got, says in error) == (status, True), error
     assert len(error) < 2500
+
+
+def test_a_refused_body_is_not_an_error_of_the_server(
+    server: RunningServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert post(server, b"no gzip", Content_Encoding="gzip")[0] == 400
+    assert post(server, b"{}")[0] == 400  # on a later connection: the first one has ended
+    assert not caplog.records
 
 
 def test_compressed_requests_are_read(server: RunningServer) -> None:
