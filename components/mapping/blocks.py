@@ -19,6 +19,8 @@ from components.raster.opencv import opencv
 
 #: Rows and columns of a block.
 BLOCK_PX = 512
+#: Levels of which rows of blocks are complete in each column of a map.
+GROWING_LEVELS = 2
 #: Bytes before a block's data.
 LEADER_BYTES = 4
 #: Bytes behind it.
@@ -48,25 +50,29 @@ class BlockCoding:
 
     def encoded(self, pixels: Pixels) -> bytes:
         """Returns the stored bytes of pixels (C, H, W), with leader and trailer."""
-        samples = np.moveaxis(filled(pixels, BLOCK_PX, self.nodata), 0, -1)
+        samples = np.moveaxis(_whole(pixels, self.nodata), 0, -1)
         samples = _differences(samples) if self.resampling == "mean" else samples
         data = _COMPRESS[self.compression](np.ascontiguousarray(samples))
         return struct.pack("<I", len(data)) + data + data[-TRAILER_BYTES:]
 
-    def halved(self, pixels: Pixels) -> Pixels:
-        """Returns the half of pixels (C, H, W), as large as that of a whole block."""
-        half = half_of(pixels, self.nodata, self.resampling)
-        return filled(half, BLOCK_PX // 2, self.nodata)
+    def half_of(self, pixels: Pixels) -> Pixels:
+        """Returns the half of pixels (C, H, W) for the next overview."""
+        return half_of(pixels, self.nodata, self.resampling)
 
 
-def filled(pixels: Pixels, side_px: int, nodata: float) -> Pixels:
-    """Returns pixels (C, side_px, side_px), nodata right of those given and below them."""
+def _whole(pixels: Pixels, nodata: float) -> Pixels:
+    """Returns the pixels of a block, nodata right of those given and below them."""
     count, height, width = pixels.shape
-    if height == width == side_px:
+    if height == width == BLOCK_PX:
         return pixels
-    block = np.full((count, side_px, side_px), nodata, pixels.dtype)
+    block = np.full((count, BLOCK_PX, BLOCK_PX), nodata, pixels.dtype)
     block[:, :height, :width] = pixels
     return block
+
+
+def column_step_px() -> int:
+    """Returns the number of pixels of which the borders of a map's columns are multiples."""
+    return BLOCK_PX << (GROWING_LEVELS - 1)
 
 
 def half_of(pixels: Pixels, nodata: float, resampling: Resampling) -> Pixels:
@@ -96,7 +102,8 @@ def _sums_of_four(numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
 
 def _differences(samples: Pixels) -> Pixels:
     """Returns each sample (H, W, C) of integers less the one on its left."""
-    found = samples.copy()
+    found = np.empty_like(samples)
+    found[:, 0] = samples[:, 0]
     np.subtract(samples[:, 1:], samples[:, :-1], out=found[:, 1:])
     return found
 

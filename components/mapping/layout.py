@@ -12,8 +12,9 @@ from components.raster.tiles.reading import unit_shape
 from components.raster.tiles.tiling import Edge, TilePlan
 from components.raster.tiles.view import View
 
-#: Of a raster: one that gathers pixels and one that is compressed meanwhile.
-_ROWS_OF_BLOCKS = 2
+#: Rows of blocks that gather pixels, or are compressed, counted at the full resolution: two at it,
+#: and two of half the width for the first overview.
+_ROWS_OF_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -133,15 +134,14 @@ def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[RowBand]:
 
 def _columns(plan: TilePlan, width_px: int) -> Iterator[Columns]:
     """Yields columns that end where blocks of rasters do; their tiles cover so many pixels."""
-    left = 0
+    left, step = 0, blocks.column_step_px()
     while left < plan.width_px:
         first = next(n for n, start in enumerate(plan.cols) if start + plan.size_px > left)
         right = plan.width_px
         if right - plan.cols[first] > width_px:
             # The last tile begins before the column ends.
             most = plan.cols[first] + width_px - plan.size_px
-            least = left + blocks.BLOCK_PX
-            right = min(max(most - most % blocks.BLOCK_PX, least), plan.width_px)
+            right = min(max(most - most % step, left + step), plan.width_px)
         own, end = bisect_left(plan.cols, left), bisect_left(plan.cols, right)
         yield Columns(range(first, end), range(own, end), left, right)
         left = right

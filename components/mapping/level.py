@@ -1,10 +1,11 @@
-"""One resolution of a raster that grows: its compressed blocks, and their halves for the next."""
+"""One resolution of a raster that grows: its blocks are compressed while more pixels come."""
 
 import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,113 +15,169 @@ from components.mapping.blocks import BlockCoding, Pixels
 from components.raster.library_errors import translated
 from components.raster.tiles.key import Window
 
+#: (C, H, W) of a raster.
+Shape = tuple[int, int, int]
+
+
+class PixelSink(Protocol):
+    """Takes the pixels of a raster, whose columns come one after the other from top to bottom."""
+
+    def write(self, window: Window, pixels: Pixels) -> None:
+        """Takes pixels (C, H, W) of a window."""
+
 
 class RasterLevel:
-    """Blocks of a raster at one resolution.
+    """Blocks of a raster at one resolution, appended to a file in the order in which they come.
 
-    They are appended to one file in the order in which they come. Their halves have fixed places in
-    another file, without compression, so that those of neighbours can be joined whenever they come.
+    Pixels wait until a row of blocks is complete. Threads then compress and halve it, until the
+    next row is complete: memory is that of two rows. Columns begin and end with a block.
 
     Attributes:
-        shape: (C, H, W) of the raster.
+        shape: of the raster.
         path: of the blocks.
         index: (rows, columns, 2) of blocks: offset in the file and bytes, with leader and trailer.
     """
 
     def __init__(
-        self, path: Path, shape: tuple[int, int, int], dtype: str, coding: BlockCoding
+        self,
+        path: Path,
+        shape: Shape,
+        dtype: str,
+        coding: BlockCoding,
+        pool: Executor,
+        halves: PixelSink | None,
     ) -> None:
-        """Describes it; `create` writes the files."""
-        self.path, self.shape, self._dtype, self._coding = path, shape, np.dtype(dtype), coding
+        """Describes it; `create` or `load` begin it.
+
+        Args:
+            path: of the blocks.
+            shape: of the raster.
+            dtype: of its samples.
+            coding: of its blocks.
+            pool: compresses.
+            halves: takes the pixels of the next overview, if there is one.
+        """
+        self.path, self.shape, self._dtype = path, shape, np.dtype(dtype)
+        self._coding, self._pool, self._halves = coding, pool, halves
         rows, cols = (-(-side // blocks.BLOCK_PX) for side in shape[1:])
         self.index: npt.NDArray[np.int64] = np.zeros((rows, cols, 2), np.int64)
-        self._waiting: tuple[Window, list[Future[tuple[bytes, bytes]]]] | None = None
-
-    @property
-    def is_halved(self) -> bool:
-        """True if there is a next overview: the level is larger than a block."""
-        return max(self.shape[1:]) > blocks.BLOCK_PX
+        #: The row of blocks that is not complete, and how many rows of pixels it has.
+        self._rows: Pixels = np.empty((0, 0, 0), self._dtype)
+        self._known = 0
+        self._compressed: tuple[Window, list[Future[tuple[bytes, Pixels]]]] | None = None
 
     @property
     def written_bytes(self) -> int:
-        """The length of the file of blocks."""
+        """The length of the file."""
         return int(self.index[..., 1].sum())
 
-    @property
-    def _halves(self) -> Path:
-        return self.path.with_suffix(".halves")
-
     def create(self) -> None:
-        """Begins with no block."""
-        self.index[:] = 0
-        for path in (self.path, self._halves):
-            with writing(path):
-                path.write_bytes(b"")
+        """Begins with no pixel known."""
+        with writing(self.path):
+            self.path.write_bytes(b"")
 
-    def add(self, window: Window, pixels: Pixels, pool: Executor) -> None:
-        """Hands over whole blocks (C, H, W) beside each other, which begin at the window.
+    def write(self, window: Window, pixels: Pixels) -> None:
+        """Takes pixels (C, H, W) of the next window of a column."""
+        done = 0
+        while done < window.height:
+            top = window.row + done - self._known
+            if not self._known:
+                height = min(blocks.BLOCK_PX, self.shape[1] - top)
+                self._rows = np.empty((self.shape[0], height, window.width), self._dtype)
+            free = self._rows[:, self._known :]
+            taken = min(free.shape[1], window.height - done)
+            free[:, :taken] = pixels[:, done : done + taken]
+            done, self._known = done + taken, self._known + taken
+            if self._known == self._rows.shape[1]:
+                self._compress(Window(top, window.col, self._known, window.width))
+                self._known = 0
 
-        They are compressed in the pool meanwhile; the blocks before them are written first.
-        """
+    def _compress(self, window: Window) -> None:
         self.flush()
         starts = range(0, window.width, blocks.BLOCK_PX)
-        parts = (pixels[:, :, start : start + blocks.BLOCK_PX] for start in starts)
-        self._waiting = (window, [pool.submit(self._encoded, part) for part in parts])
+        parts = [self._rows[:, :, start : start + blocks.BLOCK_PX] for start in starts]
+        self._compressed = (window, [self._pool.submit(self._encoded, part) for part in parts])
 
-    def _encoded(self, pixels: Pixels) -> tuple[bytes, bytes]:
-        half = self._coding.halved(pixels).tobytes() if self.is_halved else b""
+    def _encoded(self, pixels: Pixels) -> tuple[bytes, Pixels]:
+        half = pixels if self._halves is None else self._coding.half_of(pixels)
         return self._coding.encoded(pixels), half
 
     def flush(self) -> None:
-        """Waits for the blocks that were added, and writes them."""
-        if self._waiting is None:
+        """Waits for the blocks that are compressed, and writes them."""
+        if self._compressed is None:
             return
-        window, futures = self._waiting
-        row, col = window.row // blocks.BLOCK_PX, window.col // blocks.BLOCK_PX
+        window, futures = self._compressed
+        self._compressed = None
         encoded, halves = zip(*(future.result() for future in futures), strict=True)
-        self._waiting = None
         with writing(self.path), self.path.open("ab") as file:
             begin = file.tell()
             file.write(b"".join(encoded))
+        row, col = window.row // blocks.BLOCK_PX, window.col // blocks.BLOCK_PX
         sizes = np.array([len(it) for it in encoded])
-        here = self.index[row, col : col + len(encoded)]
-        here[:, 0], here[:, 1] = begin + np.cumsum(sizes) - sizes, sizes
-        with writing(self._halves), self._halves.open("r+b") as file:
-            file.seek((row * self.index.shape[1] + col) * len(halves[0]))
-            file.write(b"".join(halves))
+        self.index[row, col : col + len(sizes), 0] = begin + np.cumsum(sizes) - sizes
+        self.index[row, col : col + len(sizes), 1] = sizes
+        if self._halves is not None:
+            half = np.concatenate(halves, axis=2)
+            self._halves.write(Window(window.row // 2, window.col // 2, *half.shape[1:]), half)
 
-    def sync(self) -> None:
-        """Waits until the disk has what was added."""
+    def save(self, path: Path) -> None:
+        """Writes what is not complete, and waits until the disk has the blocks."""
         self.flush()
-        for path in (self.path, self._halves):
-            with writing(path), path.open("rb") as file:
-                os.fsync(file.fileno())
+        sync(self.path)
+        with writing(path):
+            rows, height = self._rows[:, : self._known], self._rows.shape[1]
+            np.savez(path, allow_pickle=False, index=self.index, rows=rows, height=height)
 
-    def restore(self, index: npt.NDArray[np.int64]) -> None:
-        """Goes back to the blocks of an earlier index, which the files still hold."""
-        self.index[:] = index
+    def load(self, path: Path) -> None:
+        """Restores what `save` wrote; blocks that were written after it are dropped."""
+        with np.load(path) as found:
+            self.index[:], rows, height = found["index"], found["rows"], int(found["height"])
         with writing(self.path):
             os.truncate(self.path, self.written_bytes)
+        self._known = rows.shape[1]
+        self._rows = np.empty((rows.shape[0], height, rows.shape[2]), self._dtype)
+        self._rows[:, : self._known] = rows
 
-    def next(self) -> "RasterLevel":
-        """Returns the next overview, without blocks."""
+
+class PixelFile:
+    """Pixels without compression: each has its place, so that columns may come one by one."""
+
+    def __init__(self, path: Path, shape: Shape, dtype: str) -> None:
+        """Describes it; `create` writes the file."""
+        self.path, self.shape, self._dtype = path, shape, np.dtype(dtype)
+
+    def create(self) -> None:
+        """Begins with no pixel."""
+        with writing(self.path):
+            self.path.write_bytes(b"")
+
+    def write(self, window: Window, pixels: Pixels) -> None:
+        """Writes pixels (C, H, W) of a window."""
+        _, height, width = self.shape
+        with writing(self.path), self.path.open("r+b") as file:
+            for band, plane in enumerate(pixels):
+                lines = plane[np.newaxis] if window.width == width else plane
+                for row, line in enumerate(lines, band * height + window.row):
+                    file.seek((row * width + window.col) * self._dtype.itemsize)
+                    file.write(line.tobytes())
+
+    def rows(self) -> Iterator[tuple[Window, Pixels]]:
+        """Yields all pixels, a row of blocks at a time."""
         count, height, width = self.shape
-        shape = count, -(-height // 2), -(-width // 2)
-        path = self.path.with_name(f"{self.path.stem}.half.blocks")
-        return RasterLevel(path, shape, self._dtype.name, self._coding)
-
-    def halved_rows(self) -> Iterator[tuple[Window, Pixels]]:
-        """Yields rows of whole blocks of the next overview, from top to bottom."""
-        count, height, width = self.next().shape
-        across, side = self.index.shape[1], blocks.BLOCK_PX // 2
-        row_samples = across * count * side**2
-        with self._halves.open("rb") as file:
+        with self.path.open("rb") as file:
             for top in range(0, height, blocks.BLOCK_PX):
-                found = np.fromfile(file, self._dtype, 2 * row_samples)
-                parts = found.reshape(-1, across, count, side, side).transpose(2, 0, 3, 1, 4)
-                pixels = parts.reshape(count, -1, across * side)
                 window = Window(top, 0, min(blocks.BLOCK_PX, height - top), width)
-                yield window, pixels[:, : window.height, :width]
+                planes = []
+                for band in range(count):
+                    file.seek((band * height + top) * width * self._dtype.itemsize)
+                    planes.append(np.fromfile(file, self._dtype, window.area_px))
+                yield window, np.stack(planes).reshape(count, window.height, width)
+
+
+def sync(path: Path) -> None:
+    """Waits until the disk has a file."""
+    with writing(path), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager
@@ -135,5 +192,4 @@ def writing(path: Path) -> Iterator[None]:
         try:
             yield
         except OSError as error:  # that of `write` names no file
-            error.filename = error.filename or str(path)
-            raise
+            raise OSError(error.errno, error.strerror, str(path)) from None

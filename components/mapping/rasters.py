@@ -25,7 +25,7 @@ from components.mapping import blocks
 from components.mapping.blocks import BlockCoding, Pixels, Resampling
 from components.mapping.cog import write_cog
 from components.mapping.config import Compression
-from components.mapping.level import RasterLevel, writing
+from components.mapping.level import PixelFile, PixelSink, RasterLevel, Shape, sync, writing
 from components.raster.library_errors import translated
 from components.raster.pictures.colours import RGB
 from components.raster.scene.gdal import gdal_env
@@ -73,8 +73,8 @@ def spec_of_steps(
 class GrowingRaster:
     """A raster whose pixels come in columns, from the left to the right, each from top to bottom.
 
-    Columns begin and end at borders of blocks. Pixels wait until a row of blocks is complete, which
-    threads then compress. Memory is that of two such rows.
+    Blocks of the first levels are compressed meanwhile. The pixels of the next one wait in a file,
+    where those of all columns meet; it and smaller ones are made at the end.
     """
 
     def __init__(self, spec: RasterSpec, folder: Path, compression: Compression) -> None:
@@ -85,53 +85,49 @@ class GrowingRaster:
             folder: for its unfinished files.
             compression: of its blocks.
         """
-        self.spec, self._compression = spec, compression
-        shape = len(spec.bands), spec.grid.height_px, spec.grid.width_px
-        coding = BlockCoding(compression, spec.nodata, spec.overviews)
-        self._level = RasterLevel(folder / f"{spec.name}.blocks", shape, spec.dtype, coding)
+        self.spec, self._folder, self._compression = spec, folder, compression
         self._pool = ThreadPoolExecutor(os.cpu_count(), spec.name)
-        #: The row of blocks that is not complete, and how many rows of pixels it has.
-        self._rows: Pixels = np.empty((0, 0, 0), spec.dtype)
-        self._known = 0
+        shapes = _shapes(len(spec.bands), spec.grid)
+        later = shapes[blocks.GROWING_LEVELS :]
+        self._waiting = (
+            PixelFile(folder / f"{spec.name}.pixels", later[0], spec.dtype) if later else None
+        )
+        self._growing = self._levels(shapes[: blocks.GROWING_LEVELS], self._waiting)
+        self._later = self._levels(later, None)
+
+    def _levels(self, shapes: Sequence[Shape], halves: PixelSink | None) -> list[RasterLevel]:
+        """Returns levels of which each gives its halves to the next, and the last to a sink."""
+        spec = self.spec
+        coding = BlockCoding(self._compression, spec.nodata, spec.overviews)
+        levels: list[RasterLevel] = []
+        for shape in reversed(shapes):
+            path = self._folder / f"{spec.name}.{shape[1]}x{shape[2]}.blocks"
+            halves = RasterLevel(path, shape, spec.dtype, coding, self._pool, halves)
+            levels.insert(0, halves)
+        return levels
 
     def create(self) -> None:
         """Begins with no pixel known."""
-        self._level.create()
+        for level in self._growing:
+            level.create()
+        if self._waiting is not None:
+            self._waiting.create()
 
     def write(self, window: Window, pixels: Pixels) -> None:
         """Takes (H, W) or (C, H, W) pixels of the next window of a column."""
-        planes = pixels if pixels.ndim == 3 else pixels[np.newaxis]
-        done = 0
-        while done < window.height:
-            top = window.row + done - self._known
-            if not self._known:
-                height = min(blocks.BLOCK_PX, self.spec.grid.height_px - top)
-                self._rows = np.empty((len(planes), height, window.width), self.spec.dtype)
-            free = self._rows[:, self._known :]
-            taken = min(free.shape[1], window.height - done)
-            free[:, :taken] = planes[:, done : done + taken]
-            done, self._known = done + taken, self._known + taken
-            if self._known == self._rows.shape[1]:
-                whole = Window(top, window.col, self._known, window.width)
-                self._level.add(whole, self._rows, self._pool)
-                self._known = 0
+        self._growing[0].write(window, pixels if pixels.ndim == 3 else pixels[np.newaxis])
 
     def save(self, folder: Path) -> None:
-        """Writes what is not complete into a folder, and waits until the disk has the blocks."""
-        self._level.sync()
-        path = folder / f"{self.spec.name}.npz"
-        with writing(path):
-            rows = self._rows[:, : self._known]
-            np.savez(path, index=self._level.index, rows=rows, height=self._rows.shape[1])
+        """Writes what is not complete into a folder, and waits until the disk has the rest."""
+        for level in self._growing:
+            level.save(folder / f"{level.path.stem}.npz")
+        if self._waiting is not None:
+            sync(self._waiting.path)
 
     def load(self, folder: Path) -> None:
-        """Restores what `save` wrote; what was written after it is forgotten."""
-        with np.load(folder / f"{self.spec.name}.npz") as found:
-            self._level.restore(found["index"])
-            rows, height = found["rows"], int(found["height"])
-        self._known = rows.shape[1]
-        self._rows = np.empty((rows.shape[0], height, rows.shape[2]), self.spec.dtype)
-        self._rows[:, : self._known] = rows
+        """Restores what `save` wrote; what came after it is dropped."""
+        for level in self._growing:
+            level.load(folder / f"{level.path.stem}.npz")
 
     def to_cog(self, folder: Path) -> Path:
         """Writes the Cloud Optimized GeoTIFF with its overviews.
@@ -139,22 +135,30 @@ class GrowingRaster:
         The unfinished files stay until the map is in its place: a run that is killed before that
         continues with them.
         """
-        levels = [self._level]
-        levels[0].flush()
-        while levels[-1].is_halved:
-            levels.append(self._overview(levels[-1]))
+        for level in self._growing:
+            level.flush()
+        for level in self._later:
+            level.create()
+        if self._waiting is not None:
+            for window, pixels in self._waiting.rows():
+                self._later[0].write(window, pixels)
+        for level in self._later:
+            level.flush()
         target = folder / f"{self.spec.name}.tif"
+        small = _small_cog(self.spec, self._compression)
         with writing(target):
-            write_cog(target, _small_cog(self.spec, self._compression), levels)
+            write_cog(target, small, [*self._growing, *self._later])
         return target
 
-    def _overview(self, larger: RasterLevel) -> RasterLevel:
-        found = larger.next()
-        found.create()
-        for window, pixels in larger.halved_rows():
-            found.add(window, pixels, self._pool)
-        found.flush()
-        return found
+
+def _shapes(count: int, grid: Grid) -> list[Shape]:
+    """Returns (C, H, W) of a raster, and of its halves until one fits into a block."""
+    height, width = grid.height_px, grid.width_px
+    shapes = [(count, height, width)]
+    while max(height, width) > blocks.BLOCK_PX:
+        height, width = -(-height // 2), -(-width // 2)
+        shapes.append((count, height, width))
+    return shapes
 
 
 def _small_cog(spec: RasterSpec, compression: Compression) -> bytes:

@@ -48,8 +48,9 @@ def pixels_of(spec, seed=0):
     return found.astype(spec.dtype)
 
 
-def windows(spec, rows=100, border=256):
-    """Columns that end with a block, in bands that do not."""
+def windows(spec, rows=100):
+    """Columns that end with a block of the first overview, in bands that do not."""
+    border = 2 * BLOCK_PX
     width, height = spec.grid.width_px, spec.grid.height_px
     for left, right in [(0, border), (border, width)] if width > border else [(0, width)]:
         for top in range(0, height, rows):
@@ -166,7 +167,7 @@ def test_the_way_in_which_pixels_come_does_not_matter(tmp_path):
     spec = SPECS["probabilities"]
     pixels = pixels_of(spec)
     whole = [Window(0, 0, spec.grid.height_px, spec.grid.width_px)]
-    single = windows(spec, rows=1, border=BLOCK_PX)
+    single = windows(spec, rows=1)
     files = [
         made(spec, tmp_path / name, pixels, parts=parts).read_bytes()
         for name, parts in (("bands", None), ("whole", whole), ("single", single))
