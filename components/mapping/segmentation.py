@@ -36,7 +36,7 @@ from components.raster.scene.gdal import opened
 from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.tile import Tile
-from components.raster.tiles.valid_mask import Mask
+from components.raster.tiles.valid_mask import Mask, combine
 from serving.contract.contract import Contract
 from serving.tasks.segmentation.planes import CLASS_PROBABILITIES_OUTPUT
 
@@ -254,7 +254,10 @@ def _known(tile: Tile) -> Mask:
     """Returns where a model takes a tile's pixels for measured: every band is finite."""
     if tile.pixels.dtype.kind != "f":
         return tile.valid
-    return tile.valid & np.isfinite(tile.pixels).all(axis=-1)
+    finite = np.isfinite(tile.pixels)
+    if finite.all():
+        return tile.valid
+    return tile.valid & combine(np.moveaxis(finite, -1, 0), "all")
 
 
 def _resized(planes: Floats, window: Window) -> Floats:
