@@ -29,6 +29,7 @@ from components.mapping.unknown import (
 from components.mapping.vectors import write_vectors
 from components.mapping.weights import TileAxis
 from components.raster.labels.targets import ignore_value, mask_dtype
+from components.raster.opencv import opencv
 from components.raster.pictures.colours import class_colours
 from components.raster.pictures.sheet import Entry, legend_of
 from components.raster.pictures.stretch import Picture
@@ -264,17 +265,8 @@ def _resized(planes: Floats, window: Window) -> Floats:
     """Resamples planes (K, H, W) from the model's shape to a tile's, bilinearly."""
     if planes.shape[1:] == (window.height, window.width):
         return planes
-    rows, cols = (
-        _between(have, wanted)
-        for have, wanted in zip(planes.shape[1:], (window.height, window.width), strict=True)
-    )
-    down = planes[:, rows[0]] * (1 - rows[2][:, None]) + planes[:, rows[1]] * rows[2][:, None]
-    across = down[:, :, cols[0]] * (1 - cols[2]) + down[:, :, cols[1]] * cols[2]
-    return np.asarray(across, np.float32)
-
-
-def _between(have: int, wanted: int) -> tuple[np.ndarray, np.ndarray, Floats]:
-    """Returns, for each wanted place, the two nearest pixels and the weight of the second."""
-    at = np.clip((np.arange(wanted) + 0.5) * (have / wanted) - 0.5, 0, have - 1)
-    first = np.floor(at).astype(np.int64)
-    return first, np.minimum(first + 1, have - 1), (at - first).astype(np.float32)
+    found = np.empty((len(planes), window.height, window.width), np.float32)
+    cv, size = opencv(), (window.width, window.height)
+    for plane, resized in zip(planes, found, strict=True):
+        cv.resize(plane, size, resized, interpolation=cv.INTER_LINEAR)
+    return found

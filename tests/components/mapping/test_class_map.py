@@ -130,6 +130,35 @@ def test_an_overlap_of_four_times_what_the_network_sees_leaves_no_seam(tmp_path,
     assert abs(found - whole_scene(network, pixels)).max() <= 0.0021  # half a step of the bytes
 
 
+class Coarse(Network):
+    """Answers in a quarter of the pixels with a plane that rises evenly over the scene."""
+
+    def answer(self, tiles, view):
+        return {"class_probabilities": np.stack([self._of(tile.key.window) for tile in tiles])}
+
+    def _of(self, window):
+        rows = window.row + 2 * np.arange(window.height // 2) + 1
+        cols = window.col + 2 * np.arange(window.width // 2) + 1
+        first = rises(rows, cols)
+        return np.stack([first, 1 - first, np.zeros_like(first)]).astype(np.float32)
+
+
+def rises(rows, cols):
+    """A plane of probabilities at edges of pixels, from the scene's corner."""
+    return 0.1 + rows[:, np.newaxis] / 500 + cols / 1000
+
+
+def test_coarser_answers_are_resampled_bilinearly(tmp_path):
+    """An even plane stays one, but for the last half of a coarse pixel at the scene's edges."""
+    config = MapConfig(vectors=(), probabilities=True)
+    pixels = np.full((100, 130), 500, np.uint16)
+    found = probabilities_of(make(tmp_path, pixels, config, Coarse(contract_of())))
+    first = rises(np.arange(100) + 0.5, np.arange(130) + 0.5)
+    inner = (slice(None), slice(1, -1), slice(1, -1))
+    expected = np.stack([first, 1 - first, np.zeros_like(first)])
+    assert abs(found - expected)[inner].max() <= 0.0021  # half a step of the bytes
+
+
 def test_blending_removes_the_seams_of_tiles_side_by_side(tmp_path):
     """A network that sees nearly half a tile: errors in columns at the borders of tiles."""
     network = Network(contract_of(size_px=64), radius=10)
