@@ -15,7 +15,7 @@ from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileAnswers
 from components.mapping.picture import UNKNOWN_RGB
-from components.mapping.product import COG, Masked, Output
+from components.mapping.product import COG, Masked, Output, grid_fields
 from components.mapping.rasters import GrowingRaster, RasterSpec
 from components.mapping.segmentation import class_spec, confidence_spec, probability_spec
 from components.mapping.settled import as_bytes
@@ -123,6 +123,11 @@ class CellMap:
         if self._masks:
             path = self._write(percentile_spec(self.grid), self._percentiles, folder)
             outputs.append(percentile_output(path, self._config))
+        own = grid_fields(self.grid)  # a cell is many pixels of the item's grid
+        outputs = [
+            replace(it, fields={**it.fields, **own}) if it.media_type == COG else it
+            for it in outputs
+        ]
         return outputs + write_vectors(self._cells(), self._config.vectors, folder)
 
     def masked(self) -> Masked:

@@ -9,6 +9,7 @@ from components.mapping.layout import Columns
 from components.mapping.models import TileAnswers
 from components.raster.pictures.sheet import Entry
 from components.raster.pictures.stretch import Picture
+from components.raster.scene.grid import Grid
 from components.raster.tiles.key import TileKey
 from components.raster.tiles.tile import Tile
 
@@ -98,3 +99,11 @@ class Product(Protocol):
     @property
     def legend(self) -> list[Entry]:
         """Names and colours of the picture."""
+
+
+def grid_fields(grid: Grid) -> dict[str, object]:
+    """Returns the size and place of a grid as fields of STAC's projection extension."""
+    return {
+        "proj:shape": [grid.height_px, grid.width_px],
+        "proj:transform": list(grid.transform[:6]),
+    }

@@ -16,7 +16,7 @@ import shapely.geometry
 
 from components.mapping.class_table import CLASSIFICATION_EXTENSION
 from components.mapping.models import TileModel
-from components.mapping.product import Output
+from components.mapping.product import Output, grid_fields
 from components.raster.masking import masked
 from components.raster.scene.grid import Grid, crs_of
 from components.raster.task import MLM_TASKS
@@ -52,8 +52,7 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
         "mlm:name": model.name,
         "mlm:tasks": [MLM_TASKS[model.contract.task]],
         "proj:code": None if grid.crs is None else _code(grid.crs),
-        "proj:shape": [grid.height_px, grid.width_px],
-        "proj:transform": list(grid.transform[:6]),
+        **grid_fields(grid),
     }
     if properties["datetime"] is None:
         properties |= {"start_datetime": made, "end_datetime": made}

@@ -1,5 +1,7 @@
 """Maps of one answer for a tile, and maps of objects, over made scenes with known answers."""
 
+import json
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -99,6 +101,11 @@ def test_cells_of_overlapping_tiles_lie_in_their_middle(tmp_path):
     assert transform.a == 160
     assert classes[0][2, 6] == 1  # the tile from row 32 and column 96
     assert classes[0][0, 0] == 255
+    item = json.loads((found.folder / "item.json").read_text())
+    for name in ("classes", "confidence", "probabilities"):
+        with rasterio.open(found.folder / f"{name}.tif") as dataset:
+            assert item["assets"][name]["proj:shape"] == list(dataset.shape)
+            assert item["assets"][name]["proj:transform"] == list(dataset.transform)[:6]
 
 
 def test_several_classes_and_numbers(tmp_path):
