@@ -91,10 +91,15 @@ def run_ingest(
     with pipeline:
         _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
     told = b"".join(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
+    summary = total(_summary(paths, shard) for shard in range(len(blocks)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
     fingerprint = source.require(started_for, digests_in(told))
-    return _conclude(config, listing, fingerprint, paths)
+    return _conclude(config, listing, fingerprint, paths, summary)
+
+
+def _summary(paths: ShardPaths, shard: int) -> IngestSummary:
+    return IngestSummary.from_json(storage.read(paths.summary(shard)).decode())
 
 
 def _write_listing(lines: Iterable[bytes], folder: str) -> list[ShardRange]:
@@ -111,10 +116,13 @@ def _write_listing(lines: Iterable[bytes], folder: str) -> list[ShardRange]:
 
 
 def _conclude(
-    config: IngestConfig, listing: Listing, fingerprint: str, paths: ShardPaths
+    config: IngestConfig,
+    listing: Listing,
+    fingerprint: str,
+    paths: ShardPaths,
+    of_shards: IngestSummary,
 ) -> IngestSummary:
     """Adds the listing's own results, and publishes classes, groups, summary and report."""
-    path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
     listed = IngestSummary(
         rejects=_count(listing),
@@ -122,10 +130,11 @@ def _conclude(
         units=units,
         train_to_test_m=listing.train_to_test_m,
     )
-    summary = total([IngestSummary.from_json(storage.read(path).decode()), listed])
+    summary = total([of_shards, listed])
     if listing.rejects:
         name = storage.join(paths.rejects, layout.LISTING_REJECTS_FILE)
         storage.write(name, reject_lines(listing.rejects))
+    path = storage.join(paths.rejects, layout.SUMMARY_FILE)
     storage.write(path, summary.to_json().encode())
     classes = classes_to_json(listing.classes).encode()
     storage.write(storage.join(paths.examples, CLASSES_FILE), classes)

@@ -29,8 +29,8 @@ class ShardFinisher:
         self._family = family_of(IngestConfig.model_validate_json(config_json).source)
         self._paths = paths
 
-    def finish(self, written: WrittenShard, surplus: Sequence[Copy]) -> IngestSummary:
-        """Publishes a shard without its surplus copies, which become rejects.
+    def finish(self, written: WrittenShard, surplus: Sequence[Copy]) -> None:
+        """Publishes a shard without its surplus copies, which become rejects, and its summary.
 
         A retry finds what is already published, and leaves it.
         """
@@ -42,7 +42,8 @@ class ShardFinisher:
         rejects = [*written.rejects, *self._rejected_copies(written, copies)]
         self._write_rejects(written, rejects)
         storage.publish(written.read_log, self._paths.read_log(written.block.shard))
-        return _summary(written, copies, rejects)
+        summary = _summary(written, copies, rejects)
+        storage.write(self._paths.summary(written.block.shard), summary.to_json().encode())
 
     def _rejected_copies(
         self, written: WrittenShard, copies: Mapping[int, Copy]
@@ -65,11 +66,6 @@ class ShardFinisher:
         source = storage.join(written.folder, name)
         storage.write(source, reject_lines(rejects))
         storage.publish(source, storage.join(self._paths.rejects, name))
-
-
-def write_summary(paths: ShardPaths, summary: IngestSummary) -> None:
-    """Writes the file `summary.json`."""
-    storage.write(storage.join(paths.rejects, layout.SUMMARY_FILE), summary.to_json().encode())
 
 
 def _without(path: str, drop: set[int]) -> str:

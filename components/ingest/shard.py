@@ -37,6 +37,10 @@ class ShardPaths:
         """Returns the file with the entries of the fingerprint that a finished shard tells."""
         return storage.join(self.partial, f"{shard:05d}-{layout.READ_LOG_FILE}")
 
+    def summary(self, shard: int) -> str:
+        """Returns the file with the summary of a finished shard."""
+        return storage.join(self.partial, f"{shard:05d}-{layout.SUMMARY_FILE}")
+
     def split_folder(self, split: str) -> str:
         return split_folder(storage.join(self.examples), split)
 

@@ -1,6 +1,6 @@
 """Ingest on Beam: an element is a whole shard, so that Beam's cost by element does not count.
 
-    blocks -> WriteShards -> (surplus copies, once for all) -> FinishShard -> summary
+    blocks -> WriteShards -> (surplus copies, once for all) -> FinishShard
 
 A shard is written under a name of its own for each attempt and gets its final name when all
 shards are known, less the copies that leak between splits: a retried bundle leaves no second copy,
@@ -16,9 +16,8 @@ from apache_beam.transforms.window import GlobalWindows
 from apache_beam.utils.windowed_value import WindowedValue
 
 from components.ingest.files.layout import ShardRange
-from components.ingest.finish import ShardFinisher, write_summary
+from components.ingest.finish import ShardFinisher
 from components.ingest.records.duplicates import Copy, DigestTable, surplus_copies
-from components.ingest.records.summary import IngestSummary, total
 from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, written_shards
 
 
@@ -67,13 +66,13 @@ class WriteShards(beam.DoFn):
 
 
 class SurplusCopies(beam.CombineFn):
-    """DigestTables -> the copies to reject, by shard."""
+    """WrittenShards -> the copies to reject, by shard."""
 
     def create_accumulator(self) -> list[DigestTable]:
         return []
 
-    def add_input(self, accumulator: list[DigestTable], element: DigestTable) -> list[DigestTable]:
-        return [*accumulator, element]
+    def add_input(self, accumulator: list[DigestTable], element: WrittenShard) -> list[DigestTable]:
+        return [*accumulator, element.table]
 
     def merge_accumulators(self, accumulators: Iterable[list[DigestTable]]) -> list[DigestTable]:
         return [table for accumulator in accumulators for table in accumulator]
@@ -83,7 +82,7 @@ class SurplusCopies(beam.CombineFn):
 
 
 class FinishShard(beam.DoFn):
-    """WrittenShard -> IngestSummary, and the shard under its final name, without surplus copies."""
+    """WrittenShard -> the shard under its final name, without surplus copies, and its summary."""
 
     def __init__(self, config_json: str, paths: ShardPaths) -> None:
         self._of_run = config_json, paths
@@ -91,40 +90,12 @@ class FinishShard(beam.DoFn):
     def setup(self) -> None:
         self._finisher = ShardFinisher(*self._of_run)
 
-    def process(
-        self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]
-    ) -> Iterator[IngestSummary]:
-        yield self._finisher.finish(written, surplus.get(written.table.shard, ()))
-
-
-class TotalSummary(beam.CombineFn):
-    """Summaries -> their sum."""
-
-    def create_accumulator(self) -> IngestSummary:
-        return total(())
-
-    def add_input(self, accumulator: IngestSummary, element: IngestSummary) -> IngestSummary:
-        return total((accumulator, element))
-
-    def merge_accumulators(self, accumulators: Iterable[IngestSummary]) -> IngestSummary:
-        return total(accumulators)
-
-    def extract_output(self, accumulator: IngestSummary) -> IngestSummary:
-        return accumulator
-
-
-class WriteSummary(beam.DoFn):
-    """IngestSummary -> the file `summary.json`."""
-
-    def __init__(self, paths: ShardPaths) -> None:
-        self._paths = paths
-
-    def process(self, summary: IngestSummary) -> None:
-        write_summary(self._paths, summary)
+    def process(self, written: WrittenShard, surplus: Mapping[int, tuple[Copy, ...]]) -> None:
+        self._finisher.finish(written, surplus.get(written.table.shard, ()))
 
 
 class IngestShards(beam.PTransform):
-    """Blocks -> examples, rejects and their summary in files."""
+    """Blocks -> examples, rejects and their summaries in files."""
 
     def __init__(self, config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> None:
         super().__init__()
@@ -137,18 +108,7 @@ class IngestShards(beam.PTransform):
         written = blocks | beam.ParDo(
             WriteShards(self._config_json, self._classes, self._paths, processes)
         )
-        surplus = (
-            written | beam.Map(_table) | beam.CombineGlobally(SurplusCopies()).without_defaults()
-        )
-        finished = written | beam.ParDo(
+        surplus = written | beam.CombineGlobally(SurplusCopies()).without_defaults()
+        return written | beam.ParDo(
             FinishShard(self._config_json, self._paths), surplus=beam.pvalue.AsSingleton(surplus)
         )
-        return (
-            finished
-            | beam.CombineGlobally(TotalSummary()).without_defaults()
-            | beam.ParDo(WriteSummary(self._paths))
-        )
-
-
-def _table(written: WrittenShard) -> DigestTable:
-    return written.table

@@ -1,6 +1,6 @@
 """Predictions on Beam: an element is a whole shard, and a worker process loads the model once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -11,8 +11,8 @@ from apache_beam.utils.windowed_value import WindowedValue
 from components.ingest.files import storage
 from components.ingest.files.layout import SUMMARY_FILE, ShardRange
 from components.ingest.pool import Writer
-from components.ingest.records.summary import IngestSummary
-from components.ingest.transforms import TotalSummary, processes_of
+from components.ingest.records.summary import IngestSummary, total
+from components.ingest.transforms import processes_of
 from pipelines.prediction.job import PredictionJob, predicted
 from pipelines.prediction.output import PredictionPaths
 
@@ -46,6 +46,22 @@ class PredictShards(beam.DoFn):
 
     def _model(self) -> Any:
         return self._shared.acquire(self._job.load)
+
+
+class TotalSummary(beam.CombineFn):
+    """Summaries -> their sum."""
+
+    def create_accumulator(self) -> IngestSummary:
+        return total(())
+
+    def add_input(self, accumulator: IngestSummary, element: IngestSummary) -> IngestSummary:
+        return total((accumulator, element))
+
+    def merge_accumulators(self, accumulators: Iterable[IngestSummary]) -> IngestSummary:
+        return total(accumulators)
+
+    def extract_output(self, accumulator: IngestSummary) -> IngestSummary:
+        return accumulator
 
 
 class WriteTotal(beam.DoFn):
