@@ -43,27 +43,29 @@ def read_file(uri: str, max_bytes: int) -> bytes:
     Raises:
         ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
     """
-    if is_remote(uri):
-        return _read_remote(uri, max_bytes)
-    return _read_local(local_path(uri), max_bytes)
+    outcome = _read(uri, max_bytes)
+    if isinstance(outcome, ReadFailure):
+        raise outcome
+    return outcome
 
 
 def read_files(uris: Iterable[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
     """Yields the bytes of each file, or its failure, in the order of `uris`."""
     with ThreadPoolExecutor(_REMOTE_READERS) as pool:  # starts no thread for nothing
         for ahead in batched(uris, _REMOTE_AHEAD):
-            in_turn = pool.map if any(map(is_remote, ahead)) else map
-            yield from in_turn(_outcome, ahead, repeat(max_bytes))
+            if any(map(is_remote, ahead)):
+                yield from pool.map(_read, ahead, repeat(max_bytes))
+            else:
+                yield from map(_read_local, map(local_path, ahead), repeat(max_bytes))
 
 
-def _outcome(uri: str, max_bytes: int) -> bytes | ReadFailure:
-    try:
-        return read_file(uri, max_bytes)
-    except ReadFailure as failure:
-        return failure
+def _read(uri: str, max_bytes: int) -> bytes | ReadFailure:
+    if is_remote(uri):
+        return _read_remote(uri, max_bytes)
+    return _read_local(local_path(uri), max_bytes)
 
 
-def _read_local(path: str, max_bytes: int) -> bytes:
+def _read_local(path: str, max_bytes: int) -> bytes | ReadFailure:
     try:
         handle = open_file(path)
         try:
@@ -72,11 +74,11 @@ def _read_local(path: str, max_bytes: int) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 kind = "a folder" if stat.S_ISDIR(status.st_mode) else "no regular file"
                 checksum = unreadable_checksum(path, OSError())
-                raise ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file", checksum)
+                return ReadFailure(Reason.UNREADABLE, f"{kind}, not an image file", checksum)
             if size > max_bytes:
                 checksum = checksum_of_rest(handle, size)
                 unchanged = os.fstat(handle).st_size == size
-                raise _too_many(max_bytes, checksum if unchanged else CHANGED)
+                return _too_many(max_bytes, checksum if unchanged else CHANGED)
             data = os.read(handle, size)
             while len(data) < size and (more := os.read(handle, size - len(data))):
                 data += more  # one read gives at most 2 GiB
@@ -84,18 +86,16 @@ def _read_local(path: str, max_bytes: int) -> bytes:
         finally:
             os.close(handle)
     except (OSError, ValueError) as error:
-        raise _failure(error, unreadable_checksum(path, error)) from error
+        return _failure(error, unreadable_checksum(path, error))
 
 
-def _read_remote(uri: str, max_bytes: int) -> bytes:
+def _read_remote(uri: str, max_bytes: int) -> bytes | ReadFailure:
     try:
         files, name = remote_files(uri)
         data = files.read(name, max_bytes + 1)
     except Exception as error:  # every store raises its own exceptions
-        raise _failure(error) from error
-    if len(data) > max_bytes:
-        raise _too_many(max_bytes)
-    return data
+        return _failure(error)
+    return _too_many(max_bytes) if len(data) > max_bytes else data
 
 
 def _too_many(max_bytes: int, checksum: str = "") -> ReadFailure:

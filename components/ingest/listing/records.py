@@ -181,21 +181,10 @@ def entry_of(record: Record, checksums: Sequence[str]) -> Sequence[object]:
         record.split,
         record.group,
         sorted(record.slices.items()),
-        checksums[0],
-        *_other_truth(record, checksums[1:]),
+        record.number,
+        record.boxes_of,
+        *checksums,
     )
-
-
-def _other_truth(record: Record, checksums: Sequence[str]) -> Iterator[object]:
-    """Yields a record's truth other than classes, and the checksums of its other files: that of a
-    mask before the name in a file of boxes."""
-    masks = 0 if record.mask_uri is None else 1
-    if record.number is not None:
-        yield record.number
-    yield from checksums[:masks]
-    if record.boxes_of is not None:
-        yield record.boxes_of
-    yield from checksums[masks:]
 
 
 def _stratified(records: Records, split: SplitConfig) -> Records:

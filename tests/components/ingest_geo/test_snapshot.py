@@ -208,7 +208,8 @@ def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) 
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     checksums |= dict.fromkeys(("folder.jpg", "gone.jpg", "pipe.jpg"), "!missing")
     entries = [
-        [f"a/{name}", "a", None, None, None, [], checksum] for name, checksum in checksums.items()
+        [f"a/{name}", "a", None, None, None, [], None, None, checksum]
+        for name, checksum in checksums.items()
     ]
     told = told_by_workers(IngestConfig.model_validate(tree))
     assert sorted(told) == sorted(map(entry_digest, entries))
