@@ -7,7 +7,6 @@ was set back. The converse does not hold: a touched file looks new.
 
 import os
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -41,10 +40,19 @@ class SourceState:
     newest: float
 
 
-class _Stamp(NamedTuple):
+class Stamp(NamedTuple):
+    """State of a file, found without reading it.
+
+    Attributes:
+        state: changes whenever the content may have changed.
+        changed: time of the last change, in seconds since 1970.
+        is_proof: two looks that found this state saw the same content. False of a file that is
+            missing, has just been written, or lies on a web server.
+    """
+
     state: str
     changed: float
-    is_proof: bool = False  # that an equal state means equal content
+    is_proof: bool = False
 
 
 def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> SourceState:
@@ -56,20 +64,9 @@ def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> Sou
         DataError: the source as a whole cannot be read.
     """
     covered = fingerprint_input(source, split_by)
-    seen = _look(list(covered.files()))
+    seen = look(list(covered.files()))
     token = fingerprint_with(lambda uris: (seen[uri].state for uri in uris), covered.entries)
     return SourceState(token, len(seen), max((one.changed for one in seen.values()), default=0.0))
-
-
-def file_states(files: Sequence[str]) -> dict[str, str]:
-    """Returns a state of each file; two looks that return the same one saw the same content.
-
-    A file that is missing, has just been written, or lies on a web server has another state at each
-    look.
-    """
-    never = uuid.uuid4().hex
-    found = _look(files)
-    return {uri: stamp.state if stamp.is_proof else never for uri, stamp in found.items()}
 
 
 def marker_path(source: SourceConfig, name: str) -> str:
@@ -90,38 +87,39 @@ def marker_path(source: SourceConfig, name: str) -> str:
 
 def changed_at(uri: str) -> float | None:
     """Returns when a file was last changed, in seconds since 1970; None for a missing file."""
-    found = _look([uri])[uri]
+    found = look([uri])[uri]
     return None if found.state == _MISSING else found.changed
 
 
-def _look(uris: Sequence[str]) -> dict[str, _Stamp]:
+def look(uris: Sequence[str]) -> dict[str, Stamp]:
+    """Returns the stamp of each file."""
     found = {uri: _local(uri) for uri in uris if not is_remote(uri)}
-    found |= {uri: _Stamp("", 0.0) for uri in uris if uri.startswith(WEB)}
+    found |= {uri: Stamp("", 0.0) for uri in uris if uri.startswith(WEB)}
     return found | _stored([uri for uri in uris if uri not in found])
 
 
-def _local(path: str) -> _Stamp:
+def _local(path: str) -> Stamp:
     try:
         status = os.stat(local_path(path))
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return _Stamp(_MISSING if missing else f"!{type(error).__name__}", 0.0)
+        return Stamp(_MISSING if missing else f"!{type(error).__name__}", 0.0)
     state = FileState.of(status)
-    return _Stamp(str(state), status.st_mtime, state.is_old)
+    return Stamp(str(state), status.st_mtime, state.is_old)
 
 
-def _stored(uris: Sequence[str]) -> dict[str, _Stamp]:
+def _stored(uris: Sequence[str]) -> dict[str, Stamp]:
     """Returns the state of objects in stores, by one listing of each bucket's common prefix."""
     buckets: dict[str, list[str]] = {}
     for uri in uris:
         buckets.setdefault("/".join(uri.split("/", 3)[:3]), []).append(uri)
-    found: dict[str, _Stamp] = {}
+    found: dict[str, Stamp] = {}
     for held in buckets.values():
         found |= _listed(held)
-    return {uri: found.get(uri, _Stamp(_MISSING, 0.0)) for uri in uris}
+    return {uri: found.get(uri, Stamp(_MISSING, 0.0)) for uri in uris}
 
 
-def _listed(uris: Sequence[str]) -> dict[str, _Stamp]:
+def _listed(uris: Sequence[str]) -> dict[str, Stamp]:
     scheme = uris[0].partition("://")[0]
     shared = os.path.commonpath([os.path.dirname(uri.partition("://")[2]) for uri in uris])
     place = uris[0] if len(uris) == 1 else f"{scheme}://{shared}"
@@ -134,7 +132,7 @@ def _listed(uris: Sequence[str]) -> dict[str, _Stamp]:
     except Exception as error:  # every file system of Beam raises its own exceptions
         raise DataError(f"{place}: cannot be listed ({type(error).__name__}: {error})") from error
     return {
-        f"{root_of(place)}{name}": _Stamp(
+        f"{root_of(place)}{name}": Stamp(
             f"{it.size_bytes}|{it.changed.timestamp()}|{it.etag}",
             it.changed.timestamp(),
             time.time() - it.changed.timestamp() > _STORE_TICK_S,

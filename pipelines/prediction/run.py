@@ -15,7 +15,6 @@ from components.ingest.records.family import Tiled
 from components.ingest.records.record import Records
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary, total
-from components.ingest.source_state import source_state
 from components.ingest.sources import family_of, list_source
 from components.raster.errors import ConfigError
 from pipelines.prediction.config import PredictionConfig
@@ -41,7 +40,7 @@ from pipelines.prediction.output import (
 )
 from pipelines.prediction.shard import PREDICTED, ShardJob
 from pipelines.prediction.table import escaped
-from pipelines.prediction.units import units_of
+from pipelines.prediction.units import States, Units, units_of
 from serving.contract.contract import Contract
 
 if TYPE_CHECKING:
@@ -89,6 +88,9 @@ class PredictionPlan:
         model: which model answers.
         contract: of the model.
         reading: how ingest's families read the source.
+        found: what the source's family has found.
+        units: of the source.
+        states: of the units, before any of them is read.
         identity: changes with the model, the images and the settings.
     """
 
@@ -96,11 +98,14 @@ class PredictionPlan:
     model: PinnedModel
     contract: Contract
     reading: IngestConfig
+    found: Any
+    units: Units
+    states: States
     identity: str
 
 
 def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
-    """Finds the model and looks at the source; no image is read.
+    """Finds the model, and lists the source and looks at its files; none of them is read.
 
     Args:
         config: of the run.
@@ -112,11 +117,13 @@ def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
     """
     model, contract = find_model(config.model_base or model_base, config.model_version)
     reading = reading_for(config, contract)
-    state = source_state(reading.source, reading.split_by)
+    found = family_of(reading.source).find()
+    units = units_of(reading, found)
+    states = units.states()
     settings = config.model_dump_json(exclude={*_NOT_OF_ANSWERS, "take_over"})
-    parts = [model.identity, model.version, state.token, settings, reading.model_dump_json()]
+    parts = [model.identity, model.version, states.token, settings, reading.model_dump_json()]
     identity = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-    return PredictionPlan(config, model, contract, reading, identity)
+    return PredictionPlan(config, model, contract, reading, found, units, states, identity)
 
 
 def folder_of(plan: PredictionPlan) -> str:
@@ -198,14 +205,11 @@ def _predicted(
     plan: PredictionPlan, output: str, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> Mapping[str, Any]:
     family = family_of(plan.reading.source)
-    found = family.find()
-    units = units_of(plan.reading, found)
-    states, shared = units.states()
-    basis = _basis(plan, shared)
-    earlier = _earlier(plan, output, basis, states)
+    basis = _basis(plan)
+    earlier = _earlier(plan, output, basis)
     taken = earlier.units if earlier else frozenset()
     makes_maps = plan.config.format == "maps"
-    work = _maps(plan, output, found, taken) if makes_maps else _shards(plan, found, taken)
+    work = _maps(plan, output, taken) if makes_maps else _shards(plan, taken)
     paths = PredictionPaths(output, len(work.lines), plan.config.format)
     listing = b"".join(work.lines)
     # A killed run continues only with the units that it has begun with.
@@ -225,7 +229,7 @@ def _predicted(
     if work.rejects:
         names.append(layout.LISTING_REJECTS_FILE)
         storage.write(paths.result(layout.LISTING_REJECTS_FILE), reject_lines(work.rejects))
-    lasting = dict(states.items() & units.states()[0].items())
+    lasting = dict(plan.states.own.items() & plan.units.states().own.items())
     refused = refused_units(paths) | {escaped(it.key) for it in work.rejects}
     names.append(INPUTS_FILE)
     write_inputs(paths.result(INPUTS_FILE), lasting, refused)
@@ -250,19 +254,17 @@ def _answered(
     return IngestSummary.from_json(storage.read(total_path(paths)).decode())
 
 
-def _basis(plan: PredictionPlan, shared: str) -> str:
+def _basis(plan: PredictionPlan) -> str:
     """Returns a digest of all that an answer depends on beside its unit."""
     settings = plan.config.model_dump_json(
         exclude={*_NOT_OF_ANSWERS, "source", "span", "shards", "model_version", "take_over"}
     )
     reading = plan.reading.model_dump_json(exclude={"span", "shards"})
-    parts = [plan.model.identity, plan.model.version, settings, reading, shared]
+    parts = [plan.model.identity, plan.model.version, settings, reading, plan.states.shared]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def _earlier(
-    plan: PredictionPlan, output: str, basis: str, states: Mapping[str, str]
-) -> Earlier | None:
+def _earlier(plan: PredictionPlan, output: str, basis: str) -> Earlier | None:
     """Finds the run whose answers are taken over: that in the output, or beside it."""
     if not plan.config.take_over:
         return None
@@ -270,12 +272,12 @@ def _earlier(
     if output == folder_of(plan):
         beside = newest_of(plan.config.output, _prefix_of(plan))
     maps = plan.config.format == "maps"
-    return earlier_of(chain([output], beside), basis, states, are_maps=maps)
+    return earlier_of(chain([output], beside), basis, plan.states.own, are_maps=maps)
 
 
-def _shards(plan: PredictionPlan, found: Any, taken: frozenset[str]) -> _Work:
+def _shards(plan: PredictionPlan, taken: frozenset[str]) -> _Work:
     """Lists the images in shards."""
-    listing = list_source(plan.reading, found)
+    listing = list_source(plan.reading, plan.found)
     listing = replace(
         listing,
         records=Records(it for it in listing.records if escaped(it.key) not in taken),
@@ -291,13 +293,13 @@ def _shards(plan: PredictionPlan, found: Any, taken: frozenset[str]) -> _Work:
     return _Work(lines, job_of, listing.rejects, listing.ignored)
 
 
-def _maps(plan: PredictionPlan, output: str, found: Any, taken: frozenset[str]) -> _Work:
+def _maps(plan: PredictionPlan, output: str, taken: frozenset[str]) -> _Work:
     """Lists the scenes, each of which becomes a map."""
     from pipelines.prediction import maps
 
     maps.require_local(output, plan.model)
     settings = maps.settings_of(plan.config.map, plan.reading)
-    listed = maps.scenes_of(plan.reading, found)
+    listed = maps.scenes_of(plan.reading, plan.found)
     scenes = [it for it in listed.scenes if escaped(it.scene_id) not in taken]
     name = plan.model.base.rstrip("/").rpartition("/")[2]
 

@@ -1,16 +1,17 @@
 """Units of a source (an image, or a scene with all its tiles), and the state of their files."""
 
 import json
-from collections.abc import Sequence
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from components.ingest.config import IngestConfig
 from components.ingest.fingerprint import fingerprint_input
 from components.ingest.records.family import FingerprintInput
-from components.ingest.source_state import file_states
+from components.ingest.source_state import look
 from components.ingest.sources import family_of
 from components.raster.fingerprint import fingerprint_of
 from pipelines.prediction.table import escaped
@@ -30,17 +31,41 @@ class Units:
     places: Sequence[Sequence[str]]
     covered: FingerprintInput
 
-    def states(self) -> tuple[dict[str, str], str]:
-        """Looks at the files; returns the state of each unit by name, and that of what they share.
+    def states(self) -> "States":
+        """Looks at the files; none is read."""
+        seen = look(list(self.covered.files()))
+        own, rest = self._entered({uri: stamp.state for uri, stamp in seen.items()})
+        token = sha256("\n".join((*sorted(own.values()), fingerprint_of(rest))).encode())
+        if not all(stamp.is_proof for stamp in seen.values()):
+            never = uuid.uuid4().hex
+            own, rest = self._entered(
+                {uri: stamp.state if stamp.is_proof else never for uri, stamp in seen.items()}
+            )
+        shared = [it for it in rest if it[0] != "reject"]  # which no other unit depends on
+        return States(own, fingerprint_of(shared), token.hexdigest())
 
-        Two looks that return the same state saw the same content. No file is read.
-        """
-        found = file_states(list(self.covered.files()))
-        entries = iter(self.covered.entries(lambda uris: map(found.__getitem__, uris)))
+    def _entered(
+        self, state_of: Mapping[str, str]
+    ) -> tuple[dict[str, str], list[Sequence[object]]]:
+        """Returns a digest of each unit by name, and the other entries."""
+        entries = iter(self.covered.entries(lambda uris: map(state_of.__getitem__, uris)))
         own = zip(self.names, self.places, islice(entries, len(self.names)), strict=True)
-        states = {name: _digest((*places, *entry)) for name, places, entry in own}
-        shared = [it for it in entries if it[0] != "reject"]  # which no other unit depends on
-        return states, fingerprint_of(shared)
+        digests = {name: _digest((*places, *entry)) for name, places, entry in own}
+        return digests, list(entries)
+
+
+class States(NamedTuple):
+    """States of all units, found by one look at their files.
+
+    Attributes:
+        own: state of each unit by name. Two looks that found the same one saw the same content.
+        shared: that of what the units share.
+        token: changes whenever anything may have changed, and not from look to look.
+    """
+
+    own: dict[str, str]
+    shared: str
+    token: str
 
 
 def units_of(reading: IngestConfig, found: Any) -> Units:
