@@ -32,7 +32,8 @@ class TrainedTiles:
             return (
                 f"it has {height_px} x {width_px} pixels, and the model learnt from tiles of "
                 f"{_told(self.height_px)} x {_told(self.width_px)}: its answer would be wrong at "
-                f"another size. Cut it into such tiles (gdal_retile.py -ps {width} {height})"
+                f"another size. Cut it into such tiles (gdal_retile.py -ps {width} {height}), or "
+                "take it as a scene (skymill map, skymill batch --kind scenes)"
             )
         if gsd_m is not None and self.gsd_m is not None and not self.is_near_gsd(gsd_m):
             return (
