@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.mapping.product import Output
+from components.raster.opencv import opencv
 from components.raster.pictures.colours import RGB
 
 #: Columns of GDAL's raster attribute table: name, type (0 is whole numbers, 2 is text) and usage.
@@ -22,8 +23,8 @@ _COLUMNS = (
     ("Blue", 0, 8),
     ("Count", 0, 1),
 )
-#: Classes that are counted one by one.
-_FEW = 16
+#: Pixels of which OpenCV counts each one: its counts are float32.
+_COUNTED_PX = 1 << 24
 #: What a class of STAC's classification extension cannot have in its name.
 _NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 #: Extension of `ClassTable.stac_fields`.
@@ -90,10 +91,14 @@ class ClassTable:
 
 
 def counts_of(pixels: npt.NDArray[np.generic], classes: int) -> npt.NDArray[np.int64]:
-    """Counts the pixels of each class; others are nodata."""
-    if classes <= _FEW:  # five times as fast as counting all at once
-        return np.array([np.count_nonzero(pixels == index) for index in range(classes)], np.int64)
-    return np.bincount(pixels.ravel(), minlength=classes)[:classes]
+    """Counts the pixels (H, W) of each class; others are nodata."""
+    counts = np.zeros(classes, np.int64)
+    step = max(1, _COUNTED_PX // max(pixels.shape[1], 1))
+    for top in range(0, len(pixels), step):
+        part = pixels[top : top + step]
+        found = opencv().calcHist([part], [0], None, [classes], [0, classes])
+        counts += found.ravel().astype(np.int64)
+    return counts
 
 
 def _text(name: str) -> str:

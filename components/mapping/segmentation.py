@@ -193,7 +193,7 @@ class ClassMap:
         shape = scene.shape[0], scene.shape[1]
         colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
         classes = _smaller(folder / "classes.tif", shape)
-        picture = colours[np.minimum(classes, len(self._classes))]
+        picture = np.take(colours, np.minimum(classes, len(self._classes)), axis=0)
         if self._masks:
             # Smaller copies have means: a pixel may be masked that shows a class.
             masked = masked_where(_smaller(folder / "unknown.tif", shape), self._config)
