@@ -61,11 +61,15 @@ def in_processes(
         processes: how many share it.
         libraries: modules that on Linux are imported once for all processes.
     """
-    context = _context(libraries)
-    with ProcessPoolExecutor(processes, mp_context=context) as pool:
+    pool = ProcessPoolExecutor(processes, mp_context=_context(libraries))
+    is_done = False
+    try:
         tasks = [pool.submit(_write, make_writer, arguments, block) for block in blocks]
         for task in tasks:
             yield task.result()
+        is_done = True
+    finally:  # Idle processes end on their own; others still write where the caller may clean up.
+        pool.shutdown(wait=not is_done, cancel_futures=True)
 
 
 def _context(libraries: Sequence[str]) -> BaseContext:

@@ -34,14 +34,17 @@ def list_folders(root: str) -> Contents:
         DataError: there is no such folder.
     """
     found = Contents()
-    append = found.records.append
-    for key, uri in _images(root, None, found):
-        label, slash, _ = key.partition("/")
-        if slash:
-            append(Record(key, uri, intern(_printable(label))))
-        else:
-            detail = f"lies beside the class folders of {root}; move it into one"
-            found.rejects.append(Reject(key, uri, Reason.NO_LABEL, detail))
+
+    def in_classes() -> Iterator[Record]:
+        for key, uri in _images(root, None, found):
+            label, slash, _ = key.partition("/")
+            if slash:
+                yield Record(key, uri, intern(_printable(label)))
+            else:
+                detail = f"lies beside the class folders of {root}; move it into one"
+                found.rejects.append(Reject(key, uri, Reason.NO_LABEL, detail))
+
+    found.records.extend(in_classes())
     return found
 
 
