@@ -1,6 +1,6 @@
 """Predictions over an archive of small JPEGs against a bare loop, as ratios in one run.
 
-    python -m benchmarks batch [--images 8000] [--rounds 5] [--processes 2] [--batch 32]
+    python -m benchmarks batch [--images 40000] [--rounds 5] [--processes 2] [--batch 32]
 
 - bare loop: reads each file, asks the same model in batches through its first signature, and keeps
   the arrays: nothing is listed, refused or written.
@@ -9,8 +9,8 @@
   a batch on all cores, and one process leaves little of them for a second one.
 - processes: the same run, shared by several processes, in each of which TensorFlow has one thread.
 
-The sides take turns (`benchmarks.sides`) and each loads the model. Start-up is shown apart, as a
-run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
+The sides take turns (`benchmarks.sides`) and each loads the model. With the default number of
+images a start is a small part of any side. It is shown apart, as a run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
 Processor seconds are not given for several processes, which are not children of this one.
 """
 
@@ -100,7 +100,7 @@ def _keep_on(cores: Collection[int]) -> None:
 def main() -> None:
     """Prints seconds and ratios."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=8000)
+    parser.add_argument("--images", type=int, default=40_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=32)

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import tensorflow as tf
 from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
@@ -120,6 +121,7 @@ class LoadedModel:
         }
         self._session, self._options = session, options
         self._calls: dict[str, _Call] = {}
+        self._preparing = Lock()
         for name in self.signatures if prepared else ():
             self._prepare(name)
 
@@ -147,10 +149,12 @@ class LoadedModel:
         self._session.close()
 
     def _prepare(self, signature: str) -> "_Call":
-        name = self.signatures[signature].name
-        call = _Call(self._session, self.signature_defs[name], self._options)
-        self._calls[signature] = call
-        return call
+        with self._preparing:  # first calls may come at once, and the graph is optimized for each
+            if signature not in self._calls:
+                name = self.signatures[signature].name
+                call = _Call(self._session, self.signature_defs[name], self._options)
+                self._calls[signature] = call
+            return self._calls[signature]
 
 
 class _Call:
