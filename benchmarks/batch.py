@@ -2,15 +2,16 @@
 
     python -m benchmarks batch [--images 40000] [--rounds 5] [--processes 2] [--batch 32]
 
-- bare loop: reads each file, asks the same model in batches through its first signature, and keeps
-  the arrays: nothing is listed, refused or written.
+- bare loop: reads each file, asks the same model in batches through its first signature, one after
+  another, and keeps the arrays: nothing is listed, refused or written.
 - skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
 - one core: the same, with all threads of the process on one core. Without that TensorFlow computes
   a batch on all cores, and one process leaves little of them for a second one.
 - processes: the same run, shared by several processes, in each of which TensorFlow has one thread.
 
 The sides take turns (`benchmarks.sides`) and each loads the model. With the default number of
-images a start is a small part of any side. It is shown apart, as a run on a few images; that of a program's first processes, which also import TensorFlow, by itself.
+images a start is a small part of any side. It is shown apart, as a run on a few images; that of a
+program's first processes, which also import TensorFlow, by itself.
 Processor seconds are not given for several processes, which are not children of this one.
 """
 

@@ -144,10 +144,12 @@ class PredictStream(beam.PTransform):
             from apache_beam.io.kafka import ReadFromKafka
 
             # Beam's commit of offsets (commit_offset_in_finalize) is left out: with it, Flink reads
-            # no further than the messages that are there at the start.
+            # no further than the messages that are there at the start. Kafka's own, which the
+            # connector leaves on, commits what was fetched and may never be answered.
             consumer = {
                 "bootstrap.servers": given.kafka,
                 "group.id": given.group,
+                "enable.auto.commit": "false",
                 "auto.offset.reset": "earliest" if given.begin == "oldest" else "latest",
             }
             records = pipeline | ReadFromKafka(consumer, [given.topic])

@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,8 +41,8 @@ class Stream:
         (folder / "skymill.yaml").write_text(json.dumps(tree))
 
     @contextmanager
-    def of(self, *arguments: str) -> Iterator[None]:
-        """Runs until the block ends, and is then stopped by a signal."""
+    def of(self, *arguments: str, ends_by: signal.Signals = signal.SIGTERM) -> Iterator[None]:
+        """Runs until the block ends, and is then ended by a signal."""
         flags = ["--output", "answers", "--model-base", "models"]
         flags += ["--window", "1", "--refresh", "0", "--delay", "0"]
         log = self._folder / "stream.log"
@@ -57,7 +59,7 @@ class Stream:
         except AssertionError as error:
             raise AssertionError(log.read_text()[-4000:]) from error
         finally:
-            process.terminate()
+            os.kill(process.pid, ends_by)
             process.join(60)
         assert "could not be cancelled" not in log.read_text()
 
@@ -65,6 +67,11 @@ class Stream:
         """Returns the answers by key."""
         tables = [pq.read_table(it) for it in self._answers("predictions-*.parquet")]
         return {row["key"]: row for table in tables for row in table.to_pylist()}
+
+    def answers(self) -> Counter[str]:
+        """Counts the answers of each key."""
+        tables = [pq.read_table(it) for it in self._answers("predictions-*.parquet")]
+        return Counter(key for table in tables for key in table["key"].to_pylist())
 
     def letters(self) -> dict[str, str]:
         """Returns the reasons of the dead letters by key."""

@@ -6,6 +6,7 @@
 import base64
 import json
 import shutil
+import signal
 import subprocess
 import uuid
 from collections.abc import Iterator, Sequence
@@ -180,6 +181,30 @@ def test_images_in_messages_are_answered_and_a_pushed_model_is_taken_up(
     }
     assert (rows["dark"]["model_version"], rows["late"]["model_version"]) == (3, 4)
     assert stream.letters() == {"bad": "unsupported_format"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stream_that_is_started_again_loses_no_message(
+    kafka: Kafka,
+    stream: Stream,
+    engine: list[str],
+    archive: Path,  # noqa: F811
+    number: signal.Signals,
+) -> None:
+    image = (archive / "site/00.png").read_bytes()
+    topic, keys = f"again-{number.name}", [f"plot-{place}" for place in range(200)]
+    arguments = ["--messages", "images", "--kafka", kafka.server, "--topic", topic]
+    kafka.send(topic, [(key.encode(), image) for key in keys[:100]])
+    with stream.of(*arguments, ends_by=number):
+        until(lambda: bool(stream.rows()), "an answer")
+        kafka.send(topic, [(key.encode(), image) for key in keys[100:190]])  # are under way
+    # What ends the command alone leaves the engine's job, which goes on beside the next one.
+    left = {"CANCELLED"} if number == signal.SIGTERM else {"RUNNING"}
+    until(lambda: states_of_jobs(engine) == left, "the job ends with the command, if it can")
+    kafka.send(topic, [(key.encode(), image) for key in keys[190:]])
+    with stream.of(*arguments):
+        until(lambda: stream.rows().keys() == set(keys), "an answer to each message")
+        until(lambda: stream.answers()[keys[0]] > 1, "the topic's messages are answered again")
 
 
 def test_messages_name_images_of_the_source_alone(
