@@ -10,6 +10,7 @@ import click
 
 from components.raster.errors import ConfigError
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
+from pipelines.cli.stopping import told_when_stopped
 
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
@@ -97,7 +98,8 @@ def command(
     }
     given = {name: value for name, value in given.items() if value is not None}
     settings = prediction_settings(config, source, kind, base, given)
-    with output_to_log(os.devnull):
+    stopped = "Finished shards stay. The same command continues with the others."
+    with told_when_stopped(stopped), output_to_log(os.devnull):
         result = _run(settings, base, output, config, processes, overwrite=overwrite)
     _tell(result, as_json)
     finding = few_rejects(result.summary, settings.max_reject_fraction)

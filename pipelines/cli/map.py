@@ -17,6 +17,7 @@ from pipelines.cli.options import (
     local_model_base,
 )
 from pipelines.cli.quiet import without_native_output
+from pipelines.cli.stopping import told_when_stopped
 
 if TYPE_CHECKING:
     from components.mapping.config import MapConfig
@@ -163,9 +164,10 @@ def command(
         _tell(reject, as_json)
     show = None if as_json else _Progress(len(found.sources))
     made = map_scenes(found.sources, tile_model, config, output, overwrite=overwrite, on_scene=show)
-    for result in made:
-        failed += not isinstance(result, SceneMap)
-        _tell(result, as_json)
+    with told_when_stopped("Finished maps stay. The same command continues with the others."):
+        for result in made:
+            failed += not isinstance(result, SceneMap)
+            _tell(result, as_json)
     ctx.exit(1 if failed else 0)
 
 

@@ -1,8 +1,12 @@
 """Handles SIGTERM like Ctrl-C, so that commands clean up before they end."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import NoReturn
+
+import click
 
 
 class Stopped(KeyboardInterrupt):
@@ -20,3 +24,13 @@ def stop_like_ctrl_c() -> None:
         raise Stopped
 
     signal.signal(signal.SIGTERM, stop)
+
+
+@contextmanager
+def told_when_stopped(message: str) -> Iterator[None]:
+    """Prints what remains and how to go on if the user stops the command meanwhile."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(message, err=True)
+        raise

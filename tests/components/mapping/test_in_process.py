@@ -114,3 +114,15 @@ def test_the_command_maps_what_it_can_and_names_what_it_cannot(base, tmp_path):
     again = CliRunner().invoke(command, [str(scenes / "good.tif"), *arguments[1:]])
     assert again.exit_code == 0
     assert "already finished" in again.stdout
+
+
+def test_whoever_stops_the_command_reads_that_it_continues(base, tmp_path, monkeypatch):
+    def stopped(progress, source):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pipelines.cli.map._Progress.__call__", stopped)
+    write_scene(tmp_path / "scene.tif", smooth_ground(80, 80))
+    arguments = [str(tmp_path / "scene.tif"), "-o", str(tmp_path / "maps")]
+    done = CliRunner().invoke(command, [*arguments, "--model-base", str(base)])
+    assert done.exit_code == 1
+    assert "The same command continues with the others." in done.stderr
