@@ -18,7 +18,10 @@ JPEG_SCAN_MARKER = b"\xff\xda"
 
 
 class Refusal(StrEnum):
-    """Reasons of the decoder's refusals; the served graph's error message begins with one."""
+    """Reasons for which a model refuses an image; the served graph's error message begins with one.
+
+    All but the last are the decoder's.
+    """
 
     UNSUPPORTED_FORMAT = "unsupported_format"
     TOO_MANY_BYTES = "too_many_bytes"
@@ -27,6 +30,7 @@ class Refusal(StrEnum):
     CORRUPT = "corrupt"
     WRONG_BANDS = "wrong_bands"
     WRONG_VALUES = "wrong_values"
+    NOT_FINITE = "not_finite"
 
 
 class ImageSpec(Frozen):

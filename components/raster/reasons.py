@@ -6,7 +6,7 @@ from components.raster.image import Refusal
 
 
 class Reason(StrEnum):
-    """Reasons of rejects: the decoder's own refusals, then those of files and rows, of
+    """Reasons of rejects: a model's own refusals, then those of files and rows, of
     scenes, of tiles, and of labels."""
 
     UNSUPPORTED_FORMAT = Refusal.UNSUPPORTED_FORMAT.value
@@ -16,6 +16,7 @@ class Reason(StrEnum):
     CORRUPT = Refusal.CORRUPT.value
     WRONG_BANDS = Refusal.WRONG_BANDS.value
     WRONG_VALUES = Refusal.WRONG_VALUES.value
+    NOT_FINITE = Refusal.NOT_FINITE.value
     MISSING_FILE = "missing_file"
     UNREADABLE = "unreadable"
     OUTSIDE_SOURCE = "outside_source"

@@ -1,8 +1,16 @@
 """Refusals of inputs in a graph: errors whose message begins with a `Refusal`."""
 
+from typing import Any
+
 import tensorflow as tf
 
+from components.raster.image import Refusal
+
 _MESSAGE_BYTES = 400
+_NOT_FINITE = (
+    "the network computes NaN or infinity; look for extreme numbers in the image, such as nodata "
+    "that the file does not declare"
+)
 
 
 def listed(names: tf.Tensor) -> tf.Tensor:
@@ -23,3 +31,15 @@ def require(condition: tf.Tensor, refusal: str, detail: str | tf.Tensor) -> tf.O
         else (f"{refusal}: {detail}")
     )
     return tf.debugging.Assert(tf.reduce_all(condition), [message])
+
+
+def require_finite(outputs: Any) -> Any:
+    """Returns a network's outputs; fails with `not_finite` where a number is NaN or infinite.
+
+    Such outputs, of numbers that the network cannot hold, would become an answer like any other:
+    the first class of all, for example.
+    """
+    numbers = [it for it in tf.nest.flatten(outputs) if it.dtype.is_floating]
+    finite = [require(tf.math.is_finite(it), Refusal.NOT_FINITE, _NOT_FINITE) for it in numbers]
+    with tf.control_dependencies(finite):
+        return tf.nest.map_structure(tf.identity, outputs)

@@ -29,6 +29,7 @@ from serving.contract.names import (
 from serving.contract.reliability import UnknownScore
 from serving.graph.explain import Explainable, explain
 from serving.graph.inputs import fit_pixels, model_input
+from serving.graph.refusing import require_finite
 from serving.graph.reliability import reliability
 from serving.tasks.graph import Tensors, task_graph
 
@@ -94,9 +95,9 @@ def signatures(
 
     def answered(pixels: tf.Tensor, answer_of: Callable[[Any], Tensors]) -> Tensors:
         if reliable is None:
-            return answer_of(network(pixels))
+            return answer_of(require_finite(network(pixels)))
         outputs, traits = embedded(pixels)
-        answer = answer_of(outputs)
+        answer = answer_of(require_finite(outputs))
         return answer | reliability(answer, traits, reliable.unknown, task, contract)
 
     @tf.function(input_signature=[images], autograph=False)
