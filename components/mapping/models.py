@@ -1,13 +1,12 @@
 """Models that answer tiles: the same answers from this process or from a server."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from components.raster.ahead import several_ahead
 from components.raster.tiles.tile import Tile
 from components.raster.tiles.view import View
 from serving.contract.contract import Contract
@@ -46,23 +45,14 @@ class TileModel(Protocol):
 
 
 def answers(
-    batches: Iterable[Sequence[Tile]], model: TileModel, view: View
+    batches: Generator[Sequence[Tile], None, None], model: TileModel, view: View
 ) -> Iterator[tuple[Sequence[Tile], TileAnswers]]:
     """Yields batches with their answers, in order; reading and asking overlap.
 
     At most `model.requests` batches are under way, and one more is read ahead.
     """
-    with ThreadPoolExecutor(model.requests, thread_name_prefix="ask") as pool:
-        under_way: deque[tuple[Sequence[Tile], Future[TileAnswers]]] = deque()
-        try:
-            for batch in batches:
-                under_way.append((batch, pool.submit(model.answer, batch, view)))
-                if len(under_way) > model.requests:
-                    tiles, future = under_way.popleft()
-                    yield tiles, future.result()
-            while under_way:
-                tiles, future = under_way.popleft()
-                yield tiles, future.result()
-        finally:
-            for _, future in under_way:
-                future.cancel()
+
+    def asked(tiles: Sequence[Tile]) -> tuple[Sequence[Tile], TileAnswers]:
+        return tiles, model.answer(tiles, view)
+
+    return several_ahead(asked, batches, model.requests)

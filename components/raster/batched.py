@@ -1,13 +1,13 @@
 """Lists of a few items at a time from any number of them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from itertools import islice
 from typing import TypeVar
 
 Item = TypeVar("Item")
 
 
-def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def batched(items: Iterable[Item], size: int) -> Generator[list[Item], None, None]:
     """Yields lists of `size` items; the last one has the rest.
 
     >>> list(batched("abcde", 2))

@@ -16,8 +16,8 @@ from components.ingest.records.outcome import Converted, Ignored
 from components.ingest.records.reject import Reject, reject_lines
 from components.ingest.records.summary import IngestSummary
 from components.ingest.sources import family_of
+from components.raster.ahead import one_ahead, several_ahead
 from components.raster.reasons import Reason
-from pipelines.prediction.ahead import one_ahead, several_ahead
 from pipelines.prediction.model import Answers, ExampleModel, PinnedModel
 from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.places import places_of

@@ -72,6 +72,15 @@ def label(folder: Path, truth: np.ndarray, names: tuple[str, ...] = NAMES) -> No
         writer.writerows(rows)
 
 
+def labelled_sample(folder: Path, write: Write) -> Path:
+    """Draws 60 units of a map, labels each, and returns the folder."""
+    truth, mapped = truth_and_map()
+    names = ("--classes", ",".join(NAMES))
+    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
+    label(folder, truth)
+    return folder
+
+
 def test_estimates_of_a_labelled_sample_cover_the_truth(tmp_path: Path, write: Write) -> None:
     truth, mapped = truth_and_map()
     source = write("map.tif", mapped)
@@ -277,11 +286,7 @@ def test_labels_are_taken_from_the_file_that_was_filled_in(tmp_path: Path, write
 
 
 def test_tables_of_other_programs_are_read_or_refused_by_name(tmp_path: Path, write: Write) -> None:
-    truth, mapped = truth_and_map()
-    folder = tmp_path / "sample"
-    names = ("--classes", ",".join(NAMES))
-    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
-    label(folder, truth)
+    folder = labelled_sample(tmp_path / "sample", write)
     wanted = assess("report", folder).output
     rows = list(csv.DictReader((folder / "labels.csv").open()))
     # As a table of numbers with gaps is written.
@@ -294,11 +299,7 @@ def test_tables_of_other_programs_are_read_or_refused_by_name(tmp_path: Path, wr
 
 
 def test_a_stratum_without_labels_is_named(tmp_path: Path, write: Write) -> None:
-    truth, mapped = truth_and_map()
-    folder = tmp_path / "sample"
-    names = ("--classes", ",".join(NAMES))
-    assess("sample", write("map.tif", mapped), "-o", folder, *names, "--size", 60, "--minimum", 2)
-    label(folder, truth)
+    folder = labelled_sample(tmp_path / "sample", write)
     towns = {
         it["id"]
         for it in json.loads((folder / "design.json").read_text())["units"]

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from pipelines.prediction.ahead import one_ahead, several_ahead
+from components.raster.ahead import one_ahead, several_ahead
 
 
 def test_the_next_item_is_made_while_one_is_worked_on():
