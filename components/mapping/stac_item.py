@@ -15,6 +15,7 @@ import shapely
 import shapely.geometry
 
 from components.mapping.class_table import CLASSIFICATION_EXTENSION
+from components.mapping.lonlat import ground_of
 from components.mapping.models import TileModel
 from components.mapping.product import Output, grid_fields
 from components.raster.masking import masked
@@ -28,7 +29,6 @@ _EXTENSIONS = (
 )
 _DERIVED_LEVEL = "L4"
 _STEPS = 16
-_HALF_TURN = 180.0
 
 
 def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str) -> dict[str, Any]:
@@ -84,40 +84,26 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
 def footprint(grid: Grid) -> shapely.Geometry | None:
     """Returns a grid's ground in longitude and latitude, cut at the date line; None without a CRS.
 
-    Edges are followed in steps, since they curve. Around a pole the outline goes once around the
-    earth, and on along the pole.
+    Edges are divided, since they curve.
     """
     if grid.crs is None:
         return None
     way = np.linspace(0, 1, _STEPS, endpoint=False)
     rows = np.concatenate([0 * way, way, 0 * way + 1, 1 - way]) * grid.height_px
     cols = np.concatenate([way, 0 * way + 1, 1 - way, 0 * way]) * grid.width_px
-    lons, lats = grid.to_lonlat(rows, cols)
-    known = np.isfinite(lons) & np.isfinite(lats)
-    if known.sum() < 3:
-        return None
-    lons, lats = (np.append(it[known], it[known][0]) for it in (lons, lats))
-    running = np.unwrap(lons, period=360)
-    if abs(running[-1] - running[0]) > _HALF_TURN:
-        pole = np.copysign(90, lats.mean())
-        running, lats = np.append(running, running[[-1, 0]]), np.append(lats, [pole, pole])
-    ground = shapely.make_valid(shapely.Polygon(np.stack([running, lats], axis=1)))
-    parts = []
-    for turn in (-360, 0, 360):
-        world = shapely.box(-180 + turn, -90, 180 + turn, 90)
-        part = shapely.intersection(ground, world)
-        if part.area:
-            parts.append(shapely.transform(part, lambda points, turn=turn: points - (turn, 0)))
-    return shapely.orient_polygons(shapely.union_all(parts))
+    outline = shapely.Polygon(np.stack(grid.to_map(rows, cols), axis=1))
+    ground = ground_of(outline, grid.crs)
+    return ground if ground.area else None
 
 
 def bbox_of(ground: shapely.Geometry) -> list[float]:
     """Returns west, south, east, north; west is greater than east across the date line."""
     west, south, east, north = ground.bounds
-    parts = shapely.get_parts(ground)
-    if len(parts) > 1 and west == -180 and east == 180:
-        west = min(part.bounds[0] for part in parts if part.bounds[0] > 0)
-        east = max(part.bounds[2] for part in parts if part.bounds[2] < 0)
+    bounds = [part.bounds for part in shapely.get_parts(ground)]
+    wests = [it[0] for it in bounds if it[2] == 180]
+    easts = [it[2] for it in bounds if it[0] == -180]
+    if wests and easts and min(wests) > max(easts):
+        west, east = min(wests), max(easts)
     return [west, south, east, north]
 
 

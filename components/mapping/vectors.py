@@ -12,9 +12,10 @@ import numpy.typing as npt
 import shapely
 
 from components.mapping.config import VectorFormat
+from components.mapping.lonlat import reaches_a_pole, to_lonlat
 from components.mapping.product import Output
 from components.raster.library_errors import translated
-from components.raster.scene.grid import crs_of
+from components.raster.scene.grid import LONLAT, crs_of
 
 _MEDIA_TYPES: dict[VectorFormat, str] = {
     "parquet": "application/vnd.apache.parquet",
@@ -72,7 +73,8 @@ def write_vectors(
             if suffix == "parquet":
                 _write_parquet(features, path)
             elif suffix == "geojson":
-                _write_layer(_along_curves(features), path, *_DRIVERS[suffix])
+                divided = _right_at_poles(_along_curves(features))
+                _write_layer(divided, path, *_DRIVERS[suffix])
             else:
                 _write_layer(features, path, *_DRIVERS[suffix])
         key = f"{features.name}_{suffix}"
@@ -91,6 +93,18 @@ def _along_curves(features: Features) -> Features:
     longest = max(east - west, north - south) / _PARTS
     divided = shapely.segmentize(features.geometries, longest) if longest else features.geometries
     return replace(features, geometries=divided)
+
+
+def _right_at_poles(features: Features) -> Features:
+    """Converts polygons to longitude and latitude where GDAL may fail to: if one reaches a pole."""
+    crs = features.crs
+    if (
+        crs is None
+        or features.kind != "Polygon"
+        or not reaches_a_pole(features.geometries, crs).any()
+    ):
+        return features
+    return replace(features, geometries=to_lonlat(features.geometries, crs), crs=LONLAT)
 
 
 def _write_layer(features: Features, path: Path, driver: str, options: Mapping[str, str]) -> None:

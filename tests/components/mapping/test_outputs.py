@@ -297,6 +297,39 @@ def test_a_footprint_around_a_pole_holds_the_pole(crs, pole):
     assert pole in bbox_of(ground)
 
 
+@pytest.mark.parametrize(
+    ("crs", "col", "row"),
+    [("EPSG:3995", 3, 2), ("EPSG:3031", 2, 2), ("EPSG:6931", 2, 1), ("EPSG:3571", 0, 0)],
+)
+def test_geojson_is_right_where_polygons_touch_or_contain_a_pole(tmp_path, crs, col, row):
+    """A field of four by four squares of 10 km with the pole on a corner of one or in none."""
+    pixels = np.repeat(
+        np.repeat([[1, 1, 2, 2], [1, 2, 2, 1], [1, 1, 1, 1], [2, 2, 1, 2]], 8, 0), 8, 1
+    )
+    place = Affine(1250, 0, -10_000 * col, 0, -1250, 10_000 * row)
+    source = write_scene(
+        tmp_path / "scene.tif", (pixels * 300).astype(np.uint16), crs=crs, transform=place
+    )
+    network, config = Network(contract_of(gsd_m=1250.0)), MapConfig(vectors=("geojson", "parquet"))
+    found = map_scene(source, network, config, tmp_path / "maps")
+    features = json.loads((found.folder / "polygons.geojson").read_text())["features"]
+    grounds = [shapely.geometry.shape(it["geometry"]) for it in features]
+    assert all(it.is_valid for it in grounds)
+    _, table = read_parquet(found.folder / "polygons.parquet")
+    shapes = shapely.from_wkb(table["geometry"])
+    at = np.random.default_rng(1).uniform(-60_000, 60_000, (2000, 2))
+    lons, lats = rasterio.warp.transform(crs, "OGC:CRS84", *at.T)
+    for ground, shape in zip(grounds, shapes, strict=True):
+        wrong = shapely.contains_xy(ground, lons, lats) != shapely.contains_xy(shape, at)
+        assert wrong.mean() < 0.005
+
+
+def test_the_footprint_of_a_tile_with_a_corner_on_a_pole_is_a_quarter_of_the_earth():
+    grid = Grid(100, 100, Affine(1000, 0, 0, 0, -1000, 0), "EPSG:3031")
+    ground = footprint(grid)
+    assert bbox_of(ground) == pytest.approx([90, -90, 180, -88.70], abs=0.01)
+
+
 def test_a_footprint_follows_curved_edges():
     grid = Grid(1000, 1000, Affine(1000, 0, 0, 0, -1000, 8_000_000), UTM)
     ground = footprint(grid)
