@@ -9,6 +9,7 @@ import click
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import rasterio.warp
 import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -147,8 +148,11 @@ def test_chips_that_are_not_like_those_of_the_training_are_rejects(rasters_model
         "low.tif": "dark",
         "deep/high.tif": "bright",
     }
-    # UTM 32's central meridian is easting 500,000.
-    assert rows["low.tif"]["longitude"] == pytest.approx(9.0, abs=0.001)
+    east, north = 500_000 + 10 * SIDE_PX / 2, 5_000_000 - 10 * SIDE_PX / 2
+    [lon], [lat] = rasterio.warp.transform("EPSG:32632", "OGC:CRS84", [east], [north])
+    # A centimetre is 1e-7 degrees.
+    assert rows["low.tif"]["longitude"] == pytest.approx(lon, abs=1e-9)
+    assert rows["low.tif"]["latitude"] == pytest.approx(lat, abs=1e-9)
     assert rows["low.tif"]["crs"] == "EPSG:32632"
 
 
