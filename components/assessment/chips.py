@@ -29,11 +29,11 @@ def write_chips(
 ) -> int:
     """Writes PNGs of each unit's surroundings: the image and the map's answer.
 
-    Answers lie in a folder of their own, since an analyst who sees them first is led by them. The
+    Answers go into a separate folder, since an analyst who sees them first is biased by them. The
     unit's pixel has a yellow outline. Returns how many units the image does not cover.
 
     Raises:
-        DataError: the image cannot be read, or has no CRS where the map has one.
+        DataError: the image cannot be read, or only one of image and map has a CRS.
     """
     for name in (IMAGE_FOLDER, ANSWER_FOLDER):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def _images(design: Design, image: Path, side_px: int) -> Iterator[tuple[Unit, P
 def _around(
     dataset: DatasetReader, bands: list[int], row: int, col: int, side_px: int
 ) -> tuple[npt.NDArray[np.generic], Mask]:
-    """Reads the square around a pixel: values (S, S, C), and which are inside and valid (S, S)."""
+    """Reads the square around a pixel: values (S, S, C) and their valid mask (S, S)."""
     top, left = row - side_px // 2, col - side_px // 2
     first_row, first_col = max(top, 0), max(left, 0)
     height = min(top + side_px, dataset.height) - first_row

@@ -1,4 +1,4 @@
-"""A finished map of classes, read in strips."""
+"""A finished class map, read in strips."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,11 +17,11 @@ from components.raster.library_errors import translated
 from components.raster.scene.gdal import grid_of, opened
 from components.raster.scene.grid import Grid
 
-#: Rows that are read at once: a row of a tiled file's blocks.
+#: Rows read at a time: one row of blocks of a tiled file.
 STRIP_ROWS = 512
-#: Part of a strip whose pixels are taken to have one area.
+#: Size of the parts of a strip whose pixels are taken to have the same area.
 _CHUNK_ROWS, _CHUNK_COLS = 64, 512
-#: Pixels of one map may differ in area by so much, since a sample of pixels stands for area.
+#: Largest ratio of pixel areas within a map: a sample of pixels must represent area.
 _MAX_AREA_RATIO = 1.02
 
 Classes = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ Classes = npt.NDArray[np.int64]
 
 @contextmanager
 def opened_raster(path: Path) -> Iterator[DatasetReader]:
-    """Opens a raster of an assessment; raises DataError where it cannot be read."""
+    """Opens a raster; raises DataError if it cannot be read."""
     with (
         translated(lambda why: DataError(f"{path} cannot be read: {why}.")),
         opened(str(path)) as dataset,
@@ -39,13 +39,13 @@ def opened_raster(path: Path) -> Iterator[DatasetReader]:
 
 @dataclass(frozen=True)
 class FinishedMap:
-    """A map of classes.
+    """A class map.
 
     Attributes:
         path: the file.
         grid: georeference.
         classes: name of each class, by index.
-        nodata: value of pixels without an answer, None where each has one.
+        nodata: value of pixels without an answer; None if every pixel has one.
     """
 
     path: Path
@@ -54,7 +54,7 @@ class FinishedMap:
     nodata: int | None
 
     def strips(self) -> Iterator[tuple[int, Classes]]:
-        """Yields (first row, class indexes (R, W)); -1 where there is no answer.
+        """Yields (first row, class indexes (R, W)); -1 marks pixels without an answer.
 
         Raises:
             DataError: a block cannot be read, or a value is not a class.
@@ -64,7 +64,7 @@ class FinishedMap:
                 yield row, self._indexes(_read(dataset, row, self.grid), row)
 
     def at(self, xs: Floats, ys: Floats) -> Integers:
-        """Returns the class at map coordinates; -1 outside of the map and without an answer."""
+        """Returns the class at map coordinates; -1 outside the map or without an answer."""
         found = np.full(len(xs), -1, np.int64)
         rows, cols = (np.floor(it).astype(np.int64) for it in self.grid.to_pixels(xs, ys))
         inside = (
@@ -104,14 +104,14 @@ class MapExtent:
 
 
 def open_class_map(path: Path, classes: Sequence[str] = ()) -> FinishedMap:
-    """Opens a map of one band of whole numbers.
+    """Opens a class map: one band of integers.
 
     Args:
         path: a raster that GDAL reads.
-        classes: name of each class by index; by default those that the file gives.
+        classes: name of each class by index; default: those stated in the file.
 
     Raises:
-        DataError: the file is no such map, or nothing names its classes.
+        DataError: the file is not a class map, or nothing names its classes.
     """
     with opened_raster(path) as dataset:
         if dataset.count != 1 or not np.issubdtype(np.dtype(dataset.dtypes[0]), np.integer):
@@ -137,10 +137,10 @@ def names_in(tags: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def extent_of(source: FinishedMap) -> MapExtent:
-    """Counts the pixels of each class and measures their ground, in one pass.
+    """Counts the pixels of each class and measures their ground area, in one pass.
 
     Raises:
-        DataError: pixels differ too much in area for a sample by pixel to stand for area.
+        DataError: pixel areas differ too much for a sample of pixels to represent area.
     """
     pixels = np.zeros(len(source.classes), np.int64)
     area = np.zeros(len(source.classes))

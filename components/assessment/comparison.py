@@ -18,11 +18,11 @@ class MapComparison:
     """Two maps on the same labelled units.
 
     Attributes:
-        units: that both maps answer.
+        units: number that both maps answer.
         first_only: units that only the sampled map has right.
         second_only: units that only the other one has right.
-        p_value: of the exact two-sided paired test; 1 where the maps never differ in being right.
-        difference: of overall accuracies on the ground that both cover; positive where the sampled
+        p_value: of the exact two-sided paired test; 1 if the maps are right on the same units.
+        difference: of overall accuracies in the area that both cover; positive if the sampled
             map is better.
     """
 
@@ -38,10 +38,10 @@ def compare(
 ) -> MapComparison:
     """Compares a sampled map with another one.
 
-    Classes are matched by name. A class that only the other map knows is wrong wherever it says so.
+    Classes are matched by name. A class that only the other map has counts as wrong.
 
     Raises:
-        DataError: the other map lies elsewhere, or one of the two has no CRS.
+        DataError: the maps do not overlap, or only one of them has a CRS.
     """
     answers = answers_of(design, ids, other)
     covered = answers != _UNCOVERED
@@ -58,7 +58,7 @@ _UNCOVERED, _OTHER_CLASS = -1, -2
 
 
 def answers_of(design: Design, ids: Sequence[int], other: FinishedMap) -> Integers:
-    """Returns the class index, by the design's classes, that another map gives to units.
+    """Returns the class, as an index into the design's classes, that another map gives to units.
 
     -1 where it has no answer, -2 where its class is not one of the design's.
     """
@@ -80,7 +80,7 @@ def answers_of(design: Design, ids: Sequence[int], other: FinishedMap) -> Intege
 def exact_paired_test(first_only: int, second_only: int) -> float:
     """Returns the two-sided p-value of the exact McNemar test.
 
-    Under the hypothesis that each unit on which one map alone is right is as likely to favour
+    Under the null hypothesis that a unit on which only one map is right is as likely to favour
     either, their number is binomial with one half.
 
     >>> exact_paired_test(1, 9)

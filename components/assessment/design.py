@@ -20,9 +20,9 @@ from components.assessment.estimators import Floats, Integers
 def size_for(
     population: Integers, accuracy: Floats, half_width: float, confidence: float = 0.95
 ) -> int:
-    """Computes how many units give the overall accuracy an interval of a wanted half width.
+    """Computes the sample size for a wanted half width of the overall accuracy's interval.
 
-    Source: Cochran (1977), equation 5.25, for allocation in proportion to S; as used by Olofsson
+    Source: Cochran (1977), equation 5.25, for allocation in proportion to S, as in Olofsson
     et al. (2014), equation 13.
 
     Args:
@@ -50,8 +50,8 @@ def units_for(
 ) -> Integers:
     """Allocates the smallest sample whose overall accuracy has an interval of a wanted half width.
 
-    Floors take units from the large strata, so that many rare classes need more units in all than
-    `size_for` says.
+    The minimum per stratum takes units from the large strata, so many rare classes need more than
+    `size_for` computes.
 
     Args:
         population: pixels of each stratum, (S,).
@@ -74,9 +74,9 @@ def units_for(
 def half_width_of(
     units: Integers, population: Integers, accuracy: Floats, confidence: float = 0.95
 ) -> float:
-    """Computes the half width that overall accuracy's interval is expected to have.
+    """Computes the expected half width of the overall accuracy's interval.
 
-    Source: Cochran (1977), equation 5.5, for shares; arguments as those of `units_for`.
+    Source: Cochran (1977), equation 5.5, for shares. Arguments as for `units_for`.
     """
     drawn = units > 0
     held, taken, right = population[drawn], units[drawn], accuracy[drawn]
@@ -86,10 +86,10 @@ def half_width_of(
 
 
 def allocate(size: int, population: Integers, minimum: int) -> Integers:
-    """Distributes a sample over strata: in proportion to their pixels, with a floor for each.
+    """Allocates a sample to strata in proportion to their pixels, with a minimum for each.
 
-    A small stratum gets `minimum` units, or all its pixels; the large ones share what is left. The
-    sum exceeds `size` where the floors need more.
+    A small stratum gets `minimum` units, or all its pixels; the large ones share the rest. The
+    sum exceeds `size` if the minimums add up to more.
     """
     floor = np.minimum(minimum, population)
     units = floor.copy()
@@ -108,7 +108,7 @@ def allocate(size: int, population: Integers, minimum: int) -> Integers:
 
 
 def _rounded(share: Floats, total: int) -> Integers:
-    """Rounds shares to whole numbers of the same sum, by largest remainder."""
+    """Rounds shares to integers with the same sum, by the largest remainder method."""
     whole = np.floor(share).astype(np.int64)
     missing = total - int(whole.sum())
     largest = np.argsort(-(share - whole), kind="stable")[:missing]

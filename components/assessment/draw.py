@@ -19,9 +19,9 @@ class SamplePlan:
     """Requirements of a sample.
 
     Attributes:
-        size: units in all; None to follow from the other values.
+        size: units in all; None computes it from the other values.
         half_width: wanted half width of the interval of overall accuracy.
-        expected: overall accuracy that is expected, for the size alone.
+        expected: expected overall accuracy; used only to compute the size.
         minimum: units of each stratum at least.
         confidence: of the interval.
         seed: of the draw.
@@ -76,7 +76,7 @@ def draw_sample(source: FinishedMap, strata: Strata, plan: SamplePlan) -> Design
 
 
 def units_of(strata: Strata, plan: SamplePlan) -> Integers:
-    """Returns how many units each stratum gets."""
+    """Returns the number of units of each stratum."""
     minimum = max(plan.minimum, 2)
     if plan.size is not None:
         return allocate(plan.size, strata.population, minimum)

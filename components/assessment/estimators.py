@@ -1,10 +1,10 @@
 """Design-based estimates of a map's accuracy and of the area of each class.
 
 The estimators are those of Stehman (2014, doi 10.1080/01431161.2014.930207), which hold for any
-strata; where the strata are the classes of the map they are the ones that Olofsson et al. (2014,
+strata. If the strata are the classes of the map, they are those that Olofsson et al. (2014,
 doi 10.1016/j.rse.2014.02.015) recommend. A unit of the sample is a pixel, drawn without
-replacement within its stratum. Like theirs, variances leave out the finite population correction,
-which is negligible for maps: where a sample takes in much of a stratum, they are too large.
+replacement within its stratum. As in both papers, variances omit the finite population correction,
+which is negligible for maps: they are too large if a sample covers much of a stratum.
 
 >>> import numpy as np
 >>> sample = LabelledSample(
@@ -73,12 +73,12 @@ class Accuracy:
 
     Attributes:
         overall: share of the map that is right.
-        users: of each class, the share of its mapped area that is right; None where the map has
-            none of it.
-        producers: of each class, the share of its true area that is mapped as such; None where
-            the sample has none of it.
+        users: of each class, the share of its mapped area that is right; None for a class that
+            is not on the map.
+        producers: of each class, the share of its true area that is mapped as such; None for a
+            class that no label names.
         shares: true share of each class in the map's area.
-        confusion: estimated share of the area that is mapped as row and truly is column, (K, K).
+        confusion: estimated share of the area with mapped class row and true class column, (K, K).
     """
 
     overall: Estimate
@@ -89,7 +89,7 @@ class Accuracy:
 
 
 def estimate(sample: LabelledSample, classes: int) -> Accuracy:
-    """Estimates accuracy and area shares of a map with so many classes.
+    """Estimates the accuracy and area shares of a map with the given number of classes.
 
     Raises:
         DataError: a stratum has fewer than two units, so that its variance is unknown.
@@ -113,13 +113,13 @@ def estimate(sample: LabelledSample, classes: int) -> Accuracy:
 def domain_difference(
     sample: LabelledSample, other: Integers, covered: npt.NDArray[np.bool_]
 ) -> Estimate | None:
-    """Estimates how much more often the sampled map is right than another one.
+    """Estimates the overall accuracy of the sampled map minus that of another one.
 
     Args:
         sample: of the first map.
         other: class that the other map gives to each unit, (N,).
         covered: units for which the other map has an answer, (N,); the difference is over the
-            ground that both maps cover.
+            area that both maps cover.
 
     Returns:
         The difference of overall accuracies, positive where the sampled map is better; None where
@@ -132,7 +132,7 @@ def domain_difference(
 
 @dataclass(frozen=True, eq=False)
 class _Design:
-    """Strata of a sample: their pixels, their units and who belongs to which."""
+    """Strata of a sample: their pixels and units, and the stratum of each unit."""
 
     population: Floats
     units: Floats
@@ -162,7 +162,7 @@ class _Design:
         return Estimate(value, float(np.sqrt(self._variance(numbers)) / total))
 
     def ratio(self, above: npt.ArrayLike, below: npt.ArrayLike) -> Estimate | None:
-        """Estimates the ratio of two totals; None where the lower one is zero.
+        """Estimates the ratio of two totals; None if the denominator is zero.
 
         Its variance is that of the residuals (the ratio is linearised, as in Stehman 2014).
         """

@@ -15,9 +15,8 @@ _POINTS_PER_EDGE = 16
 def window_area_m2(grid: Grid, row: int, col: int, height: int, width: int) -> float:
     """Computes a window's area on the ground in square metres, regardless of the grid's CRS.
 
-    The window's outline is projected to longitude and latitude and its geodesic area is taken
-    (Karney 2013, as PROJ implements it), so that a projection that does not keep areas, such as
-    Web Mercator's, does no harm.
+    The window's outline is projected to longitude and latitude and its geodesic area is computed
+    (Karney 2013, as implemented by PROJ), so the CRS need not preserve area; Web Mercator does not.
     """
     steps = np.linspace(0, 1, _POINTS_PER_EDGE, endpoint=False)
     down, right = row + steps * height, col + steps * width

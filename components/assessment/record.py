@@ -1,8 +1,8 @@
-"""The folder of a sample: its design for the machine, its units for the people who label.
+"""Folder of a sample: its design for the software, its units for the people who label.
 
 `design.json` holds what the estimates need and analysts should not see: the stratum and the mapped
-class of each unit. `labels.csv` and `labels.geojson` hold the units alone, in random order; either
-comes back with its labels filled in.
+class of each unit. `labels.csv` and `labels.geojson` hold only the units, in random order;
+analysts fill in the labels of either.
 """
 
 import csv
@@ -82,7 +82,7 @@ def write_design(folder: Path, design: Design) -> None:
     """Writes a sample into a new folder.
 
     Raises:
-        DataError: the folder holds a sample already, whose labels would be lost.
+        DataError: the folder already holds a sample, whose labels would be lost.
     """
     if any((folder / name).exists() for name in (DESIGN_FILE, TABLE_FILE, GEOJSON_FILE)):
         raise DataError(f"{folder} holds a sample already: name another folder, or remove it.")
@@ -97,7 +97,7 @@ def read_design(folder: Path) -> Design:
     """Reads a sample's design.
 
     Raises:
-        DataError: there is none, or it was changed by hand.
+        DataError: there is none, or it was edited by hand.
     """
     path = folder / DESIGN_FILE
     if not path.exists():
@@ -167,13 +167,13 @@ def labelled_sample(
     Args:
         design: of the sample.
         labels: by id: a class by name, or by its index where no class has that name.
-        incomplete: leaves units without a label out, as if they were missing at random.
+        incomplete: leave out units without a label, as if they were missing at random.
 
     Returns:
         The labelled units as a sample, and their ids.
 
     Raises:
-        DataError: a label names no class, or units have none.
+        DataError: a label is not a class, or units have no label.
     """
     missing = [unit.id for unit in design.units if unit.id not in labels]
     if missing and not incomplete:
@@ -235,7 +235,7 @@ def _rows(text: str) -> list[dict[str, Any]]:
 
 
 def _number(value: object, missing: int = 0) -> int:
-    """Reads a whole number; tables that have been through other programs write 1 as 1.0."""
+    """Reads an integer; some programs save 1 in a table as 1.0."""
     try:
         number = float(str(value))
     except ValueError:

@@ -12,7 +12,7 @@ CONFIDENCE = 0.95
 
 
 def facts_of(design: Design, sample: LabelledSample) -> dict[str, Any]:
-    """Estimates everything that a labelled sample tells, as JSON values.
+    """Computes all estimates from a labelled sample, as JSON values.
 
     Shares and their half widths (95 %) lie between 0 and 1; areas are in hectares.
     """
@@ -100,7 +100,7 @@ def _counts(sample: LabelledSample, classes: int) -> list[list[int]]:
 
 
 def _notes(design: Design, sample: LabelledSample, found: Accuracy) -> list[str]:
-    """Says where the figures promise more than the sample can give."""
+    """Returns caveats on figures that the sample supports poorly."""
     notes = []
     if left_out := len(design.units) - len(sample.reference):
         notes.append(f"{left_out} units have no label and are taken to be missing at random")

@@ -1,7 +1,7 @@
 """Draws a probability sample of pixels from strata.
 
 Pixels of a stratum are numbered row by row over the whole map. The sample is a set of these
-numbers, so that it depends on the map and the seed alone and not on how the file is read.
+numbers, so it depends only on the map and the seed, not on how the file is read.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from components.assessment.estimators import Integers
 
-#: Reads a map anew: (first row, stratum of each pixel (R, W), -1 outside of every stratum).
+#: Reads a map from its start: (first row, stratum of each pixel (R, W), -1 outside every stratum).
 Strips = Callable[[], Iterator[tuple[int, npt.NDArray[np.int64]]]]
 
 
@@ -34,10 +34,10 @@ def count_strata(strips: Strips, strata: int) -> Integers:
 
 
 def draw(strips: Strips, population: Integers, units: Integers, seed: int) -> Pixels:
-    """Draws so many pixels of each stratum, without replacement, each with the same chance.
+    """Draws `units` pixels of each stratum without replacement, each with equal probability.
 
-    The order is random over all strata, so that an analyst cannot guess a pixel's stratum from
-    its neighbours in the list, and labels given in part are a sample as well.
+    The order is random over all strata. So an analyst cannot guess a pixel's stratum from its
+    neighbours in the list, and a partly labelled list is a sample too.
     """
     random = np.random.default_rng(seed)
     ranks = [

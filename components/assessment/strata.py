@@ -37,7 +37,7 @@ class Strata:
     """A division of a map's pixels.
 
     Attributes:
-        names: of strata that hold pixels.
+        names: of the strata that hold pixels.
         population: pixels of each.
         strips: reads the stratum of each pixel.
     """
@@ -55,17 +55,17 @@ def strata_of(
     block_px: int = 0,
     bounds: Sequence[float] = CONFIDENCE_BOUNDS,
 ) -> Strata:
-    """Divides a map's pixels into strata; those without a pixel are left out.
+    """Divides a map's pixels into strata; empty strata are left out.
 
     Args:
         source: the map.
         kind: of strata.
-        confidence: raster of the map's confidence from 0 to 1 on its grid, for that kind.
-        block_px: side of a square block in pixels, for that kind.
+        confidence: raster of confidence from 0 to 1 on the map's grid, for strata by confidence.
+        block_px: side of a square block in pixels, for strata by block.
         bounds: between strata by confidence, ascending.
 
     Raises:
-        ConfigError: something is missing that the kind needs, or it gives too many strata.
+        ConfigError: an argument that the kind needs is missing, or there are too many strata.
         DataError: the confidence has another grid.
     """
     names, strips = _division(source, kind, confidence, block_px, bounds)

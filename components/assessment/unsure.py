@@ -1,4 +1,4 @@
-"""Blocks of a map where its model is least sure: all that can be said without labels."""
+"""Blocks of a map where its model is least sure: all that can be reported without labels."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -31,7 +31,7 @@ def least_sure(path: Path, block_px: int, count: int) -> list[UnsureBlock]:
     """Finds the blocks of lowest mean confidence, least first.
 
     Raises:
-        DataError: the raster cannot be read, has no confidence.
+        DataError: the raster cannot be read, or has no confidence.
         ConfigError: a block has no size.
     """
     if block_px < 1:

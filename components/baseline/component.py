@@ -29,9 +29,9 @@ class BaselineSpec(ComponentSpec):
 class Baseline(BaseComponent):
     """Version that is served when the node runs; output `baseline`.
 
-    It depends on state outside the pipeline, which the cache key does not hold; TFX can switch its
-    cache off for a whole pipeline only. The nonce stands for that state: either a name of it, so
-    that an unchanged state is the same artifact, or a value unique to the run, which keeps this one
+    It depends on state outside the pipeline, which is not part of the cache key, and TFX can
+    disable its cache only for a whole pipeline. The nonce represents that state: either its name,
+    so that unchanged state gives a cache hit, or a value unique to the run, which keeps only this
     node out of the cache.
     """
 

@@ -11,13 +11,13 @@ GATE = "data"
 
 Severity = Literal["error", "warning"]
 Offenders = Callable[[str], str]
-"""Feature name -> the examples that offend, in words; "" when there is nothing to name."""
+"""Feature name -> text that names the offending examples; "" if there are none."""
 
 _RANK = {
     "warning": anomalies_pb2.AnomalyInfo.WARNING,
     "error": anomalies_pb2.AnomalyInfo.ERROR,
 }
-_REMEDY = "Correct the data, or say in the schema that it is right (skymill schema accept)."
+_REMEDY = "Correct the data, or accept it in the schema (skymill schema accept)."
 
 
 def stopping_features(
@@ -34,7 +34,7 @@ def anomaly_findings(
     ignore: Sequence[str],
     offenders: Offenders,
 ) -> Iterator[Finding]:
-    """Yields a failed finding for every reason that counts, else one passed finding."""
+    """Yields a failed finding for every reason that stops the run, else one passed finding."""
     failed = False
     for name, info in _counting(anomalies, severity, ignore):
         for reason in info.reason:

@@ -55,8 +55,8 @@ def check_data(
     """Returns the report of the data gate; reads examples only to name the offending ones.
 
     `baseline` holds the training statistics of the served version; None means that there is nothing
-    to compare with, which is a fact and no failure. A split without statistics or without examples
-    fails, and so does a feature that cannot be compared.
+    to compare with, which is reported as a fact, not as a failure. A split without statistics or
+    examples fails, and so does a feature that cannot be compared.
     """
     findings: list[Finding] = []
     for split in splits:

@@ -24,7 +24,7 @@ def divergences(
     """Returns the Jensen-Shannon divergence, in bits, of every feature in `thresholds`.
 
     Text is compared by the frequencies of its values, numbers by histograms with common buckets
-    (https://www.tensorflow.org/tfx/data_validation, "drift" and "skew"). None where TFDV measures
+    (https://www.tensorflow.org/tfx/data_validation, "drift" and "skew"). None if TFDV measures
     nothing: one side lacks the feature, or has no finite value of it.
     """
     measured: dict[str, float | None] = dict.fromkeys(thresholds)

@@ -38,8 +38,8 @@ def find_offenders(
 ) -> Mapping[str, Sequence[Offender]]:
     """Finds up to `limit` examples for each of `features` that break its rule in `schema`.
 
-    Reads the TFRecord files once, in order, and stops when every feature has its number or when
-    `scan` examples were read. A feature that is not in the schema offends wherever it occurs.
+    Reads the TFRecord files once, in order, until every feature has `limit` examples or `scan`
+    examples were read. A feature that is not in the schema offends wherever it occurs.
     """
     found: dict[str, list[Offender]] = {name: [] for name in features}
     rules = {name: _rule(name, schema) for name in found}

@@ -53,15 +53,15 @@ def evaluate(
         config: slices, bins and the batch size; its thresholds are ignored.
         files: TFRecord files of the split's examples.
         candidate, baseline: folders of SavedModels; baseline None when none is served.
-        output_dir: where TFMA writes the files that `tfma.load_eval_result` reads, and where the
-            file of predictions goes.
-        make_pipeline: a Beam pipeline to run on.
+        output_dir: folder for the files that `tfma.load_eval_result` reads, and for the file of
+            predictions.
+        make_pipeline: makes the Beam pipeline to run on.
         baseline_version: only recorded.
         grouping: the file of the examples' groups, if there is one.
 
     Without examples, or with a candidate that cannot be loaded or fails on an example, the result
     has no slice. A baseline that fails, or that has another task, is left out. The result's
-    `failures` hold the reasons.
+    `failures` give the reasons.
     """
     folders = {CANDIDATE: candidate} | ({BASELINE: baseline} if baseline else {})
     first = next(records(*files), None)
@@ -111,7 +111,7 @@ def _measure(
     make_pipeline: Callable[[], beam.Pipeline],
     shared: Shared,
 ) -> None:
-    """Writes TFMA's files of the models, or notes about the models that failed."""
+    """Writes TFMA's files for the models, or notes on the models that failed."""
     reading.own_metrics()  # raises here, before Beam wraps the error
     eval_config = to_eval_config(config, compared.models, len(compared.space), compared.task)
     with make_pipeline() as pipeline:
@@ -150,7 +150,7 @@ def to_eval_config(
 ) -> config_pb2.EvalConfig:
     """Returns TFMA's config of the measurement: the models, the metrics and the slices.
 
-    Thresholds stay out of it: TFMA passes a change threshold that has no baseline.
+    It leaves out the thresholds, because TFMA passes a change threshold without a baseline.
     """
     evaluated = evaluated_task(task)
     specs = [
@@ -201,7 +201,7 @@ def _writers(
     files: Sequence[str],
     output_dir: str,
 ) -> list[Any]:
-    """Returns TFMA's own writers, for metrics only: each further output costs a Beam sink."""
+    """Returns TFMA's own writers, only for metrics: each further output costs a Beam sink."""
     config_writer = tfma.writers.EvalConfigWriter(
         output_dir,
         eval_config=eval_config,
@@ -218,7 +218,7 @@ def _writers(
 
 
 def _mcnemar(measured: EvaluationResult, predictions: PredictionTable) -> McNemar | None:
-    """Tests shares of right examples, where these are independent."""
+    """Tests the difference in the share of right examples, if examples are independent."""
     overall = measured.overall
     if overall is None or overall.baseline is None or overall.groups is not None:
         return None

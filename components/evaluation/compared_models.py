@@ -20,10 +20,10 @@ class ComparedModels:
     """Result of calling each model on one example.
 
     Attributes:
-        models: those that answered, and that have the candidate's task.
+        models: those that answered and have the candidate's task.
         space: every class of these models, the candidate's first, then one for all other labels.
         frames: by model, the mapping of its answers and the truth to the space.
-        failures: by model, the reason why it cannot be evaluated.
+        failures: by model, why it cannot be evaluated.
     """
 
     task: Task
@@ -34,7 +34,7 @@ class ComparedModels:
     failures: Mapping[str, str]
 
     def without(self, names: Collection[str], score_threshold: float) -> "ComparedModels":
-        """Returns a copy without the models that turned out to fail on some example."""
+        """Returns a copy without the models that failed on some example."""
         models = tuple(model for model in self.models if model.name not in names)
         if CANDIDATE in names:
             return replace(self, models=(), space=(), frames={})
@@ -77,7 +77,7 @@ def frames_of(models: Sequence[Model], score_threshold: float = 0.0) -> dict[str
 
 
 def _answering(name: str, path: str, served: EvaluatedModel, example: bytes) -> Model:
-    """Returns the model, after it has answered for an example in the shape of its task."""
+    """Returns the model once it has answered one example in the form of its task."""
     model = Model(name, path, served.classes(example), served.image)
     answer = {output: rows[0] for output, rows in served.answers([example]).items()}
     reading = Reading(frames_of([model]), (), {}, 1, served.task)

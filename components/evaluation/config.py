@@ -34,12 +34,12 @@ _ALLOWANCES = {
     "missing_slice": r":.+",
     "nan": r":[^@]+(@.+)?",
 }
-#: Before a metric: its difference between the best and the worst slice.
+#: Prefix of a metric: its difference between the best and the worst slice.
 _GAP = "gap:"
 
 
 class ChangeBounds(Frozen):
-    """Bounds on candidate minus baseline, or with `relative` on that over the baseline's size."""
+    """Bounds on candidate minus baseline; with `relative`, divided by the baseline's magnitude."""
 
     at_least: FiniteFloat | None = Field(
         default=None, description="The least difference from the baseline."
@@ -70,8 +70,8 @@ class ChangeBounds(Frozen):
 class Threshold(Frozen):
     """A requirement on one metric.
 
-    `metric` is one that the task has: of one class an image accuracy, macro_f1, log_loss and so on
-    (see `docs/gates.md` for those of each task), or a class's own, written `recall/Forest`, or
+    `metric` is one of the task's: accuracy, macro_f1, log_loss and so on for one class per image
+    (see `docs/gates.md` for those of each task); or that of a class, written `recall/Forest`; or
     `recall/*` for that of every class.
 
     `gap:` before a metric means its difference between the best and the worst slice of those that
@@ -79,8 +79,8 @@ class Threshold(Frozen):
 
     `slice` is `overall`, one slice (`region=north`) or every value of a feature (`region`);
     crossed features are joined by commas, and a comma within a value has a backslash before it.
-    Slices, and classes, with fewer than `min_examples` examples are skipped where every one is
-    meant, and missing where one is named.
+    Slices and classes with fewer than `min_examples` examples are skipped if the threshold covers
+    all of them, and count as missing if it names one.
     """
 
     metric: str = Field(
@@ -133,17 +133,17 @@ class Threshold(Frozen):
 
     @property
     def is_gap(self) -> bool:
-        """True if it is on the difference between the best and the worst slice."""
+        """True for a threshold on the difference between the best and the worst slice."""
         return self.metric.startswith(_GAP)
 
     @property
     def measured(self) -> str:
-        """The metric of a slice that it is about."""
+        """Metric that is measured on each slice."""
         return self.metric.removeprefix(_GAP)
 
     @property
     def kind(self) -> str:
-        """The metric without the class."""
+        """Metric without the class."""
         return self.measured.partition("/")[0]
 
     @property
@@ -154,7 +154,7 @@ class Threshold(Frozen):
 
 def _require_bounds(at_least: float | None, at_most: float | None) -> None:
     if at_least is None and at_most is None:
-        raise ValueError("give at_least, at_most or both: a threshold without a bound is none")
+        raise ValueError("a threshold needs a bound: give at_least, at_most or both")
     if at_least is not None and at_most is not None and at_least > at_most:
         raise ValueError(f"at_least {at_least} is above at_most {at_most}: nothing can pass")
 
@@ -170,8 +170,8 @@ SliceFeatures = Annotated[tuple[str, ...], BeforeValidator(_features), Field(min
 class EvaluationConfig(Frozen):
     """Evaluation of a candidate: slices, thresholds and allowances.
 
-    `metrics` are the user's own, beside those of the task. `decisions` are thresholds on the score
-    of a class, for all tasks but numbers.
+    `metrics` are user-defined ones, beside those of the task. `decisions` are thresholds on the
+    score of a class, for all tasks but regression.
 
     `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
     any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
@@ -179,7 +179,7 @@ class EvaluationConfig(Frozen):
 
     `allow` lists what may pass: `missing_baseline`, `unusable_baseline`, `task_changed`,
     `classes_changed`, `unknown_labels`, `missing_slice:region=north`, `nan:log_loss` or
-    `nan:log_loss@region=north`. Anything else blocks.
+    `nan:log_loss@region=north`. Anything else stops the run.
     """
 
     split: str = Field(
@@ -234,7 +234,7 @@ class EvaluationConfig(Frozen):
             if len(set(features)) < len(features):
                 raise ValueError(f"{list(features)} crosses a feature with itself: name each once")
             if any(not name or set(name) & set(",=") for name in features):
-                raise ValueError(f"{list(features)}: a feature has a name without comma or `=`")
+                raise ValueError(f"{list(features)}: the name of a feature has no comma and no `=`")
             if CORRUPTION in features:
                 raise ValueError(f"{CORRUPTION} names the slices of evaluation.corruptions")
         return tuple(dict.fromkeys(tuple(sorted(features)) for features in slices))
@@ -324,17 +324,19 @@ class EvaluationConfig(Frozen):
                 )
         unused = set(self.bins) - set(self.slice_features)
         if unused:
-            raise ValueError(f"bins for {sorted(unused)}, by which no slice is cut: add or remove")
+            raise ValueError(
+                f"bins has {sorted(unused)}, and slices has not: add them there, or remove the bins"
+            )
         return self
 
     @property
     def slice_features(self) -> tuple[str, ...]:
-        """Every slice feature, once."""
+        """Slice features, each once."""
         return tuple(dict.fromkeys(name for features in self.slices for name in features))
 
     @property
     def confidences(self) -> tuple[float, ...]:
-        """Every confidence that a threshold asks for, once."""
+        """Confidences that thresholds ask for, each once."""
         changes = (threshold.change for threshold in self.thresholds)
         found = (change.confidence for change in changes if change is not None)
         return tuple(dict.fromkeys(it for it in found if it is not None))

@@ -1,7 +1,7 @@
-"""Corruptions that happen to imagery, at three strengths, on pixels of any type and bands.
+"""Corruptions that occur in imagery, at three strengths, for pixels of any type and bands.
 
-Strengths are relative to the image's own values, so that they mean the same for reflectances, raw
-numbers and photographs. What is random follows from the example's key alone.
+Strengths are relative to the image's own values, so they mean the same for reflectances, raw
+numbers and photographs. Random choices depend only on the example's key.
 """
 
 import hashlib
@@ -18,15 +18,15 @@ Floats = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 #: haze: a veil of the image's bright tone; blur: out of focus; noise: of the sensor; darkness: less
-#: light; missing_band: bands that hold one value; jpeg: lossy compression; nodata: a part without
-#: measurement; shift: pixels beside their truth.
+#: light; missing_band: bands that hold one value; jpeg: lossy compression; nodata: columns without
+#: data; shift: pixels displaced from their truth.
 CorruptionName = Literal[
     "haze", "blur", "noise", "darkness", "missing_band", "jpeg", "nodata", "shift"
 ]
 CORRUPTIONS: tuple[CorruptionName, ...] = get_args(CorruptionName)
 STRENGTHS = (1, 2, 3)
 
-#: By corruption, what each strength means.
+#: Parameter of each corruption at strengths 1 to 3.
 _LEVELS: Mapping[CorruptionName, tuple[float, float, float]] = {
     "haze": (0.2, 0.4, 0.6),  # share of the veil
     "blur": (0.7, 1.5, 3.0),  # standard deviation of the kernel, pixels
@@ -52,8 +52,8 @@ def corrupted(
         valid: [H, W]; without a valid pixel nothing changes.
         name: of the corruption.
         strength: 1 to 3.
-        key: of the example; the same key gives the same pixels, and what is drawn is the same for
-            every strength.
+        key: of the example; the same key gives the same pixels, and all strengths share the
+            random draws.
     """
     if not valid.any():
         return pixels, valid
@@ -71,7 +71,7 @@ def corrupted(
 
 
 def _filled(pixels: Floats, valid: Mask) -> Floats:
-    """Replaces pixels that are not valid by their band's mean, so that they do not spread."""
+    """Replaces invalid pixels by their band's mean, so that they do not spread."""
     known = valid & np.isfinite(pixels).all(axis=2)
     means = pixels[known].mean(axis=0) if known.any() else np.zeros(pixels.shape[2])
     return np.where(known[..., np.newaxis], pixels, means)
@@ -123,7 +123,7 @@ def _jpeg(pixels: Floats, valid: Mask, level: float, rng: np.random.Generator) -
 
 
 def _nodata(pixels: Floats, valid: Mask, level: float, rng: np.random.Generator) -> _Corrupted:
-    """Removes columns at one side, as at the edge of a scene; one valid pixel stays."""
+    """Removes columns at one side, as at the edge of a scene; leaves at least one valid pixel."""
     width = pixels.shape[1]
     count = min(round(width * level), width - 1)
     gone = np.zeros(valid.shape, bool)

@@ -30,5 +30,5 @@ class DecisionConfig(Frozen):
     @model_validator(mode="after")
     def _one_aim(self) -> Self:
         if (self.precision is None) == (self.recall is None):
-            raise ValueError("give precision or recall, and not both: one aim fixes the threshold")
+            raise ValueError("give either precision or recall: one of them fixes the threshold")
         return self

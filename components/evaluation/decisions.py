@@ -1,9 +1,9 @@
 """Thresholds on the score of a class that reach a precision or recall, and their cost.
 
-What is decided about is an example for one or several classes an image, a pixel for masks, and a
-found object for boxes. The precision and recall at a threshold are those on the examples by which
-it was chosen, and a little too good for that reason; the intervals, which draw examples or groups
-as those of the metrics do, hold for a threshold that was fixed before.
+The unit of a decision is an example for one or several classes per image, a pixel for masks, and a
+found object for boxes. The precision and recall at a threshold are measured on the examples by
+which it was chosen, so they are slightly optimistic. The intervals, which resample examples or
+groups like those of the metrics, hold for a threshold that was fixed beforehand.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,7 @@ from components.evaluation.tasks.measures import Floats
 from components.evaluation.tasks.registry import evaluated_task
 from components.gate.report import JSON
 
-#: Scores that are kept before equal ones are added up: masks have many, of few values.
+#: Scores kept before equal ones are merged: masks have many scores of few distinct values.
 _MOST_KEPT = 1_000_000
 _EXAMPLE = "example"
 _AIMS = ("precision", "recall")
@@ -28,18 +28,18 @@ _AIMS = ("precision", "recall")
 
 @dataclass(frozen=True)
 class Decision:
-    """A threshold that meets an aim, and what it costs on the split.
+    """A threshold that meets an aim, and its precision and recall on the split.
 
     Attributes:
         class_name: the class.
         aim: `precision` or `recall`; `asked` is its least value.
-        threshold: the least score to decide for the class; None if no threshold meets the aim, and
-            then `reached` is the most that one does.
+        threshold: the least score to decide for the class; None if no threshold meets the aim;
+            `reached` is then the largest value that a threshold reaches.
         reached: the aim's value at the threshold.
         precision, recall: at the threshold, each with its 95 % interval or None.
         decided: units at or above the threshold.
         examples: units of the class.
-        unit: what is decided about: `example`, `pixel` or `object`.
+        unit: of the decision: `example`, `pixel` or `object`.
     """
 
     class_name: str
@@ -83,7 +83,7 @@ class ScoreCounts:
             self._count = self._kept[0].shape[1]
 
     def falling(self) -> tuple[Floats, Floats, Floats]:
-        """Returns the distinct scores, falling, and the right and all units from each one on."""
+        """Returns the distinct scores, falling, and the right and all units at or above each."""
         scores, right, decided = self._added_up()[:, ::-1]
         return scores, np.cumsum(right), np.cumsum(decided)
 
@@ -95,7 +95,7 @@ class ScoreCounts:
 
 
 def choose(config: DecisionConfig, counts: ScoreCounts, unit: str = _EXAMPLE) -> Decision:
-    """Finds the threshold for a class; the intervals are not known yet."""
+    """Finds the threshold for a class; its intervals are still None."""
     aim, recall_aim = _AIMS
     asked = config.precision
     if asked is None:
@@ -127,9 +127,9 @@ def choose(config: DecisionConfig, counts: ScoreCounts, unit: str = _EXAMPLE) ->
 def decisions(
     configs: Iterable[DecisionConfig], predictions: PredictionTable
 ) -> tuple[Decision, ...]:
-    """Decides for each configured class that the candidate has, from its predictions.
+    """Chooses a threshold for each configured class of the candidate, from its predictions.
 
-    Reads the predictions twice: for the thresholds, then for the intervals at these.
+    Reads the predictions twice: for the thresholds, then for their intervals.
     """
     head = predictions.head
     wanted = [config for config in configs if config.class_name in head.classes]
@@ -162,7 +162,7 @@ def decisions(
 def _scored(
     predictions: PredictionTable, places: Sequence[int]
 ) -> Iterator[tuple[int, list[Scored]]]:
-    """Yields for each example with truth and answer its seed, and its units for each class."""
+    """Yields, for each example with truth and answer, its seed and its units for each class."""
     for row in predictions:
         if row.truth is not None and (row.probabilities is not None or row.details is not None):
             seed = seed_of(row.key.encode(), row.group)

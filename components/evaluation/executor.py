@@ -45,7 +45,7 @@ class Executor(BeamNodeExecutor):
 
 
 def _grouping(examples: str) -> str | None:
-    """Returns the file of the examples' groups; examples of other tools have none."""
+    """Returns the file of the examples' groups; None for examples from other tools."""
     path = os.path.join(examples, GROUPING_FILE)
     return path if tf.io.gfile.exists(path) else None
 

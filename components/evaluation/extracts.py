@@ -1,8 +1,8 @@
 """Test examples with the models' answers, as extracts from which TFMA computes metrics.
 
-The examples are read, and the models called, in batches of a fixed size, so an evaluation needs the
-memory of one batch of images. Images and class rasters do not leave this step: each example passes
-on only its contribution to the tally.
+Examples are read, and models called, in batches of a fixed size, so an evaluation needs memory for
+one batch of images. Images and class rasters do not leave this step: each example passes on only
+its contribution to the tally.
 """
 
 import math
@@ -84,22 +84,22 @@ class Reading:
         return Head(self.task, classes, self.slice_features)
 
     def read_grouping(self) -> Grouping:
-        """Reads the groups of the examples; none without a file."""
+        """Reads the groups of the examples; empty without a file."""
         if self.grouping is None:
             return Grouping()
         with tf.io.gfile.GFile(self.grouping) as file:
             return grouping_from_json(file.read(), self.grouping)
 
     def own_metrics(self) -> OwnMetrics:
-        """Imports the user's metrics, in the process that computes them."""
+        """Imports the user-defined metrics, in the process that computes them."""
         return OwnMetrics(self.metrics, next(iter(self.frames.values())).space)
 
 
 @dataclass(frozen=True)
 class LoadedModels:
-    """Loaded models by path, and the reasons why others could not be loaded.
+    """Loaded models by path, and why others could not be loaded.
 
-    One object so that a process can hold them once (see `Shared`).
+    One object, so that a process holds the models only once (see `Shared`).
     """
 
     by_path: Mapping[str, EvaluatedModel]
@@ -123,8 +123,8 @@ class PredictFn(beam.DoFn):
     """Converts a TFRecord file of examples to one extract for each example.
 
     The predictions go to sorted runs below `folder` (see `prediction_runs`). A model's failure is
-    noted in the same folder, which all workers share; the rest of the file is then skipped, and the
-    measured part must not be used.
+    noted in the same folder, which all workers share; the rest of the file is then skipped, and
+    the metrics of the part before it must not be used.
     """
 
     def __init__(
@@ -172,14 +172,14 @@ class PredictFn(beam.DoFn):
 
 @dataclass(frozen=True)
 class ObservedExample:
-    """An example beside the models' answers.
+    """An example with the models' answers.
 
     Attributes:
-        features: what is read of the example.
-        answers, observations: by model; the candidate's are the first.
+        features: those that were read.
+        answers, observations: by model; the candidate's come first.
         slices: its values of the slice features.
         key, lonlat: its key and its centre in degrees, if known.
-        group, seed: what shares its split, and the seed of this unit.
+        group, seed: the group that shares its split, and the seed of this unit.
     """
 
     features: Features
@@ -195,7 +195,7 @@ class ObservedExample:
         """Returns a TFMA extract: each model's contribution to its tally, and slice features.
 
         Raises:
-            ConfigError: a metric of the user's own fails.
+            ConfigError: a user-defined metric fails.
         """
         sums = {
             name: own.sums(reading.evaluated, self.features, answer, reading.frames[name])
@@ -216,7 +216,7 @@ class ObservedExample:
         }
 
     def prediction(self, reading: Reading) -> PredictionRow:
-        """Returns the row of the predictions."""
+        """Returns the example's row of the predictions."""
         candidate, *others = (
             reading.evaluated.judged(self.features, observation, reading.frames[name])
             for name, observation in self.observations.items()
@@ -273,7 +273,7 @@ def observe(
 
 
 def _features(serialized: bytes, names: Sequence[str]) -> dict[str, Sequence[bytes | float]]:
-    """Returns the values of those named features that the example has."""
+    """Returns the values of the named features that the example has."""
     found = tf.train.Example.FromString(serialized).features.feature
     values: dict[str, Sequence[bytes | float]] = {}
     for name in names:

@@ -1,7 +1,7 @@
 """Failures of a model in the middle of a split: recorded as findings instead of errors.
 
-Workers of any Beam runner write the failure to a file, because an exception loses its type and
-message on the way back, and a runner would retry the step.
+Workers write the failure to a file, because an exception loses its type and message on its way
+through a Beam runner, which would also retry the step.
 """
 
 import json
@@ -23,14 +23,14 @@ def reason(error: Exception) -> str:
 
 
 def describe(model: EvaluatedModel, batch: Sequence[bytes], path: str, error: Exception) -> str:
-    """Names the example that a model fails on, tried one by one; else that only batches fail."""
+    """Names the example that a model fails on, found one by one; else that only batches fail."""
     for serialized in batch:
         try:
             model.answers([serialized])
         except Exception as own:  # a graph may raise anything
             return f"it fails at the example {_key(serialized)} of {path}: {reason(own)}"
     return (
-        f"it fails at {len(batch)} examples of {path} together, and not at one of them by itself: "
+        f"it fails at {len(batch)} examples of {path} together, but at none of them alone: "
         f"{reason(error)} (evaluation.batch_size sets how many)"
     )
 

@@ -29,7 +29,7 @@ class TaskScores(tfma.metrics.Metric):
 
     Metrics of a slice are stored by their names, those of a class also by its class id. The example
     count and the confusion matrix have the names, types and values of TFMA's own metrics; computing
-    those beside this one takes more than twice the time. TFMA's COCO metrics would be ten
+    those beside this one takes more than twice as long. TFMA's COCO metrics would take ten
     computations for each class, each over 10,000 thresholds.
     """
 
@@ -94,7 +94,7 @@ class _ScoresFn(beam.CombineFn):
         return result
 
     def _packed(self, intervals: Mapping[str, Floats]) -> Floats:
-        """Packs the intervals of all metrics of a class into one array; NaN where there is none."""
+        """Packs the intervals of all metrics of a class into one array; NaN for unknown ones."""
         unknown = np.full((self._class_count, 2), np.nan)
         found = [intervals.get(name, unknown) for name in self._evaluated.class_metrics]
         return np.array(found).ravel()

@@ -23,12 +23,12 @@ from serving.tasks.segmentation.planes import PLANES_OUTPUT
 class EvaluatedModel:
     """SavedModel called through its `serving_examples` signature.
 
-    It reads only the outputs from which its task is measured, and `classes` [N, K], whose rows all
-    name the same K classes. A model without a contract is a single-label model.
+    It reads only the outputs by which its task is measured, and `classes` [N, K], whose rows all
+    name the same K classes. A model without a contract counts as a single-label model.
     """
 
     def __init__(self, path: str) -> None:
-        """Loads the SavedModel in the folder `path`; raises DataError without the signature."""
+        """Loads the SavedModel in the folder `path`; raises DataError if it lacks the signature."""
         contract = read_contract(Path(path)) if (Path(path) / CONTRACT_PATH).is_file() else None
         self.task = contract.task if contract else SINGLE_LABEL
         self.image = contract.image if contract else ImageSpec()
@@ -44,7 +44,7 @@ class EvaluatedModel:
         self._outputs = (*evaluated_task(self.task).outputs, *named)
 
     def classes(self, serialized: bytes) -> tuple[str, ...]:
-        """Returns the names of the K classes, from one example; none for a model of numbers."""
+        """Returns the names of the K classes, from one example; empty for regression."""
         names = self.answers([serialized]).get(CLASSES_OUTPUT, np.zeros((1, 0)))[0]
         return tuple(name.decode("utf-8") for name in names)
 
@@ -54,7 +54,7 @@ class EvaluatedModel:
         """Returns the outputs for N serialized tf.Examples, each with N rows.
 
         Args:
-            planes: of masks, also the probability of every class, which takes a second prediction.
+            planes: for masks, also return the probability of every class, by a second prediction.
         """
         outputs: dict[str, tf.Tensor] = self._call(examples=tf.constant(list(serialized)))
         missing = set(self._outputs) - set(outputs)

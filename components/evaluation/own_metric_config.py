@@ -1,4 +1,4 @@
-"""Configuration of a metric of the user's own."""
+"""Configuration of a user-defined metric."""
 
 from typing import ClassVar
 

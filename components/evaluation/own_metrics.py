@@ -1,4 +1,4 @@
-"""Metrics of the user's own: one call for each example, summed by TFMA."""
+"""User-defined metrics: one call for each example, summed by TFMA."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -17,19 +17,19 @@ from components.raster.messages import first_line
 #: Key of an extract with the sums, by model; and of the metrics in TFMA's config.
 OWN_VALUES = "own_values"
 
-#: A metric's part and whole of one example, by row of all metrics: [M, 2].
+#: Part and whole of each of M metrics on one example: [M, 2].
 Sums = npt.NDArray[np.float64]
 
 
 class OwnMetrics:
-    """The functions of the configured metrics, imported where they are called.
+    """Functions of the configured metrics, imported in the process that calls them.
 
     Args:
         configs: the metrics.
         classes: names of the classes of truth and prediction, the unknown one last.
 
     Raises:
-        ConfigError: one cannot be imported, or does not take its arguments.
+        ConfigError: one cannot be imported, or does not accept its arguments.
     """
 
     def __init__(self, configs: Sequence[CustomMetric], classes: Sequence[str]) -> None:
@@ -45,7 +45,7 @@ class OwnMetrics:
         """Computes the sums of one example; zeros for an example without truth.
 
         Raises:
-            ConfigError: a function fails, or gives anything but a number or two.
+            ConfigError: a function fails, or returns anything but one or two numbers.
         """
         sums = np.zeros((len(self._configs), 2))
         pair = task.pair(features, answer, frame) if self._configs else None
@@ -68,8 +68,8 @@ class OwnMetrics:
         except Exception as error:  # the user's code may raise anything
             raise ConfigError(
                 f"{key_of(number)}: {config.call} failed for an example with "
-                f"{type(error).__name__}: {first_line(error)} It gives a number, a pair of a part "
-                "and a whole, or None for an example that does not count."
+                f"{type(error).__name__}: {first_line(error)} It must return a number, a part and "
+                "a whole, or None for an example that does not count."
             ) from error
 
 
@@ -79,7 +79,7 @@ def key_of(number: int) -> str:
 
 
 class OwnScores(tfma.metrics.Metric):
-    """The metrics of the user's own: sum of the parts over the sum of the wholes."""
+    """User-defined metrics: sum of the parts over the sum of the wholes."""
 
     def __init__(self, names: Sequence[str], name: str = OWN_VALUES) -> None:
         """Args: `names` of the metrics, in order; `name` only distinguishes instances."""

@@ -20,8 +20,8 @@ class PairedChange:
 
     Attributes:
         difference: the measured one.
-        bounds: by confidence, the values between which the difference lies: above the first, and
-            below the second, each with that confidence.
+        bounds: by confidence, a pair: the difference lies above the first and below the second,
+            each with that confidence.
     """
 
     difference: float
@@ -54,8 +54,8 @@ def paired_change(
 ) -> PairedChange | None:
     """Computes the bounds of a difference from the two models' replicates, [REPLICATES] each.
 
-    Replicate by replicate, both models were weighted alike, so that their difference leaves out
-    what is hard or easy for both. None if most replicates are unknown.
+    Both models have the same weights in each replicate, so variation that they share cancels out.
+    None if most replicates are unknown.
     """
     differences = candidate - baseline
     known = differences[np.isfinite(differences)]
@@ -73,8 +73,8 @@ class McNemar:
     """McNemar's exact test of two models on examples that are independent.
 
     Attributes:
-        only_candidate, only_baseline: examples for which this model alone is right.
-        p_value: of the hypothesis that each model is as likely to be the one that is right.
+        only_candidate, only_baseline: examples on which only this model is right.
+        p_value: of the hypothesis that either model is equally likely to be the right one.
     """
 
     only_candidate: int
@@ -94,7 +94,7 @@ def mcnemar(rows: Iterable[PredictionRow]) -> McNemar:
 
 
 def sign_test(first: int, second: int) -> float:
-    """Returns the two-sided p-value of the hypothesis that both counts are of equal chance.
+    """Returns the two-sided p-value of the hypothesis that both outcomes are equally likely.
 
     >>> round(sign_test(1, 5), 6), sign_test(0, 0)
     (0.21875, 1.0)

@@ -1,8 +1,8 @@
-"""Predictions on their way from the workers to one sorted file.
+"""External sort of the workers' predictions into one file.
 
-A worker writes sorted runs of rows, each as a file of its own; afterwards the runs are merged. Both
-hold some thousands of rows in memory, for a split of any size: a run, or a batch of each
-file that is merged.
+A worker writes sorted runs of rows, each to a separate file; afterwards the runs are merged. Both
+steps hold a few thousand rows in memory, for a split of any size: one run, or a batch of each
+file being merged.
 """
 
 import heapq
@@ -39,13 +39,13 @@ class RunWriter:
         self._runs = 0
 
     def add(self, row: PredictionRow) -> None:
-        """Takes one row; writes a run when enough have come."""
+        """Adds one row; writes a run when it is full."""
         self._rows.append(row)
         if len(self._rows) >= _ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Writes the rows that are left."""
+        """Writes the remaining rows."""
         if not self._rows:
             return
         file = io.BytesIO()
@@ -64,7 +64,7 @@ def runs_folder(output_dir: str) -> str:
 
 @contextmanager
 def merged_runs(output_dir: str, head: Head) -> Iterator[PredictionTable]:
-    """Merges the runs of an artifact to its file of predictions, yields it, and removes them."""
+    """Merges the runs of an artifact into its file of predictions, yields it and removes them."""
     source = runs_folder(output_dir)
     with tempfile.TemporaryDirectory(prefix="skymill-predictions-") as folder:
         runs = []
@@ -80,7 +80,7 @@ def merged_runs(output_dir: str, head: Head) -> Iterator[PredictionTable]:
 
 
 def _merged(runs: Sequence[Path], head: Head, folder: Path) -> Path:
-    """Merges sorted files to one; rows of equal keys stay in the order of the files."""
+    """Merges sorted files into one; rows of equal keys stay in the order of the files."""
     level = 0
     while len(runs) > _OPEN:
         starts = range(0, len(runs), _OPEN)

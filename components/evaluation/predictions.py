@@ -83,10 +83,10 @@ _TYPES: Mapping[str, pa.DataType] = {
 
 @dataclass(frozen=True)
 class PredictionRow:
-    """One row: an example, and what the candidate and the served version answer for it.
+    """One row: an example with the answers of the candidate and the served version.
 
-    The fields are the columns; `slices` holds those of the slice features by their names, `details`
-    those that only masks or boxes have (None without truth).
+    The fields are the columns. `slices` holds those of the slice features by name, `details` those
+    that only masks or boxes have (None without truth).
     """
 
     key: str
@@ -151,7 +151,7 @@ class Head:
 
 
 def write_predictions(file: Path | BinaryIO, head: Head, rows: Iterable[PredictionRow]) -> None:
-    """Writes rows in their order, in the memory of a few hundred of them."""
+    """Writes rows in the given order; holds a few hundred in memory."""
     with pq.ParquetWriter(file, head.schema, compression="zstd") as writer:
         for batch in batched(rows, _ROWS_A_GROUP):
             writer.write_batch(_batch(head, batch))
@@ -167,7 +167,7 @@ def _batch(head: Head, rows: Sequence[PredictionRow]) -> pa.RecordBatch:
 
 
 class PredictionTable:
-    """An opened file of predictions: its head, and its rows, read as they are iterated.
+    """An open file of predictions: its head, and its rows, which are read during iteration.
 
     >>> import io
     >>> file = io.BytesIO()
@@ -196,11 +196,11 @@ class PredictionTable:
         return self._rows(_FIELDS, tuple(self.head.detail_columns))
 
     def without_details(self) -> Iterator[PredictionRow]:
-        """Yields the rows with None for the details that only masks or boxes have."""
+        """Yields the rows without the details that only masks or boxes have."""
         return self._rows(_FIELDS)
 
     def without_probabilities(self) -> Iterator[PredictionRow]:
-        """Yields the rows without probabilities and details, which take most of the reading."""
+        """Yields the rows without probabilities and details, which take longest to read."""
         return self._rows([name for name in _FIELDS if name != "probabilities"])
 
     def _rows(self, columns: Sequence[str], details: Sequence[str] = ()) -> Iterator[PredictionRow]:
@@ -216,7 +216,7 @@ class PredictionTable:
 
     @property
     def numbers(self) -> int:
-        """Number of the probabilities and details of all rows, which take most of the memory."""
+        """Count of the probabilities and details in all rows, which take most of the memory."""
         metadata, wanted = self._file.metadata, ("probabilities", *self.head.detail_columns)
         return sum(
             column.num_values
@@ -235,7 +235,7 @@ class PredictionTable:
             about = json.loads((schema.metadata or {})[_METADATA])
             version, task, classes = about["version"], about["task"], tuple(about["classes"])
         except (KeyError, TypeError, ValueError) as error:
-            raise self._refused("its metadata lack the entry of the Evaluation node") from error
+            raise self._refused("its metadata lacks the entry of the Evaluation node") from error
         if version != _VERSION:
             raise self._refused(f"its format has version {version}, not {_VERSION}")
         if task not in TASKS:

@@ -21,7 +21,7 @@ from components.gate.report import JSON
 from components.raster.errors import DataError
 from components.raster.task import SINGLE_LABEL, Task
 
-#: Class that stands for labels which no model knows.
+#: Class that represents labels that no model knows.
 UNKNOWN_CLASS = "(unknown)"
 
 
@@ -56,7 +56,7 @@ class SliceMetrics:
     def is_of_one_class(self) -> bool:
         """True if all truth of the slice is one class, so that precision is 1 by construction.
 
-        The accuracy is then the recall of that class, and no mean over classes means anything.
+        The accuracy is then the recall of that class, and means over classes are meaningless.
         """
         prefix = class_metric(SUPPORT, "")
         supports = [n for name, n in self.candidate.items() if name.startswith(prefix)]
@@ -64,18 +64,18 @@ class SliceMetrics:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """The 95 % interval of the candidate's headline metric, or None where undefined."""
+        """The 95 % interval of the candidate's headline metric, or None if undefined."""
         return evaluated_task(self.task).interval(self.candidate)
 
     @property
     def groups(self) -> int | None:
-        """Number of independent units, where examples share groups; else None."""
+        """Number of independent units if examples share groups; else None."""
         count = self.candidate.get(GROUP_COUNT)
         return None if count is None else int(count)
 
     @property
     def drawn(self) -> dict[str, JSON]:
-        """The interval's method, and the units that it takes as independent, with their number."""
+        """Method of the interval, and the kind and number of units taken as independent."""
         shares = evaluated_task(self.task).is_share and self.groups is None
         return {
             "method": "wilson" if shares else "bootstrap",
@@ -96,8 +96,8 @@ class EvaluationResult:
 
     `classes` and `baseline_classes` are those of the models; `confusion` counts the candidate's
     predictions over all examples (pixels in segmentation), true class and predicted class by index
-    into `confusion_classes`. `failures` says by model (candidate, baseline) why it could not be
-    evaluated. `mcnemar` compares the models where examples are right or wrong and independent.
+    into `confusion_classes`. `failures` gives by model (candidate, baseline) why it could not be
+    evaluated. `mcnemar` compares the models if examples are independent and either right or wrong.
     `reliability` has each model's bins of confidence over all examples, `decisions` the thresholds
     for classes.
     """
@@ -118,7 +118,7 @@ class EvaluationResult:
 
     @property
     def overall(self) -> SliceMetrics | None:
-        """Metrics over all examples; None when the split has none."""
+        """Metrics over all examples; None if the split has none."""
         return next((item for item in self.slices if not item.key), None)
 
     @property

@@ -1,7 +1,7 @@
-"""Metrics of the candidate on corrupted copies of the test examples, as slices of their own.
+"""Metrics of the candidate on corrupted copies of the test examples, as separate slices.
 
-A slice is `corruption=haze,strength=2`. The copies pass through the model as the examples do, in a
-Beam pipeline of its own, so that an evaluation without corruptions costs nothing more.
+A slice is `corruption=haze,strength=2`. The copies pass through the model like the examples, but in
+a separate Beam pipeline, so an evaluation without corruptions costs nothing extra.
 """
 
 import io
@@ -47,7 +47,7 @@ def corruption_slices(
     """Measures the candidate on copies of all examples: a slice for each corruption and strength.
 
     Args:
-        corruptions: their names; none gives no slice.
+        corruptions: their names; empty for no slices.
         compared, reading: as for the examples themselves.
         files: TFRecord files of the examples.
         output_dir: a folder that all workers share, for temporary files.
@@ -75,7 +75,7 @@ def corruption_slices(
 
 
 def corrupted_example(serialized: bytes, name: CorruptionName, strength: int) -> bytes:
-    """Returns a copy of an example whose image is corrupted; its truth and its key stay."""
+    """Returns a copy of an example with a corrupted image and the same truth and key."""
     example = tf.train.Example.FromString(serialized)
     features = example.features.feature
     encoded = features[ENCODED].bytes_list.value[0]
@@ -136,8 +136,8 @@ class _TallyFn(beam.DoFn):
                 except Exception as error:  # a graph may raise anything
                     raise DataError(
                         f"the candidate fails on copies with the corruption {name} of strength "
-                        f"{strength}: {reason(error)}; leave it out of evaluation.corruptions, or "
-                        "look at the model"
+                        f"{strength}: {reason(error)}; remove it from evaluation.corruptions, or "
+                        "inspect the model"
                     ) from error
                 for index, original in enumerate(batch):
                     answer = {output: values[index] for output, values in answers.items()}

@@ -1,4 +1,4 @@
-"""Evaluation gate: findings from metrics. What cannot be judged fails unless allowed."""
+"""Evaluation gate: findings from metrics. A rule that cannot be judged fails unless allowed."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -148,7 +148,7 @@ def _baseline(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterato
 
 
 def _slices(config: EvaluationConfig, evaluation: EvaluationResult) -> Iterator[Finding]:
-    """Yields findings on slices by a feature that no example has, apart from the thresholds'."""
+    """Yields findings on slice features that no example has, except those of thresholds."""
     judged = {parse_selector(threshold.slice).features for threshold in config.thresholds}
     found = {tuple(feature for feature, _ in item.key) for item in evaluation.slices}
     for features in config.slices:

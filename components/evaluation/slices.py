@@ -1,7 +1,7 @@
 """Names of slices in the config, the findings and the metrics file.
 
 A slice is written `feature=value`, a crossed one `feature=value,other=value`, all examples
-`overall`. Without values (`feature`, `feature,other`) it means every value of the features. A
+`overall`. Without values (`feature`, `feature,other`) it covers every value of the features. A
 backslash precedes each comma and backslash within a value.
 """
 
@@ -21,7 +21,7 @@ _ESCAPED = re.compile(rf"\\[\\{_SEPARATOR}]")
 #: Features of the slices of corrupted copies.
 CORRUPTION, STRENGTH = "corruption", "strength"
 
-#: A slice by its features and their values, sorted by feature; empty for all examples.
+#: Features of a slice with their values, sorted by feature; empty for all examples.
 SliceKey: TypeAlias = tuple[tuple[str, str], ...]
 
 
@@ -36,7 +36,7 @@ def slice_name(key: SliceKey) -> str:
 
 @dataclass(frozen=True)
 class Selector:
-    """Slices that a rule covers: features, each with one value or (None) with every value."""
+    """Slices that a rule covers: features, each with one value, or None for every value."""
 
     parts: tuple[tuple[str, str | None], ...]
 
@@ -99,7 +99,7 @@ def feature_of(name: str) -> str:
 def bin_name(value: float, edges: Sequence[float]) -> str:
     """Names the half-open interval of ascending `edges` around `value`: `<60`, `60..120`, `>=120`.
 
-    NaN is in none of them and gives `nan`.
+    NaN gives `nan`.
 
     >>> bin_name(15.0, (0.0, 10.0, 20.0))
     '10..20'
@@ -122,7 +122,7 @@ def slice_values(
     """Returns the slice values of one example, as text.
 
     Args:
-        features: the example's features; it is in no slice of an absent one.
+        features: the example's features; a missing one puts the example in no slice by it.
         names: the slice features' names, as in the config.
         bins: ascending edges for the names whose numbers are cut into intervals.
     """

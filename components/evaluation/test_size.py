@@ -1,4 +1,4 @@
-"""Thresholds that a split is too small to judge: the interval is wider than their margin."""
+"""Thresholds for which a split is too small: the interval is wider than their margin."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -17,9 +17,9 @@ def too_few_examples(
 ) -> Iterator[str]:
     """Yields a sentence for each threshold and slice whose verdict depends on chance.
 
-    Only the headline metric has an interval. A threshold on its value is undecided where the bound
-    is within the 95 % interval; one on its change, where half the interval is wider than the change
-    that it lets pass, unless it asks for confidence itself.
+    Only the headline metric has an interval. A threshold on its value is undecided if the bound
+    is within the 95 % interval; one on its change, if half the interval is wider than the
+    permitted change, unless the threshold sets a confidence.
     """
     headline = evaluated_task(evaluation.task).headline
     for threshold in thresholds:

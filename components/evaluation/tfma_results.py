@@ -100,7 +100,7 @@ def _class_intervals(
 
 
 def _array(values: TfmaMetrics, name: str) -> Floats:
-    """Returns an array that is stored beside the metrics of a slice; NaN is stored as text."""
+    """Returns an array stored beside the metrics of a slice, in which NaN is text."""
     return np.array(values[""][name]["arrayValue"]["float64Values"], np.float64)
 
 
@@ -129,7 +129,7 @@ def _confusion(
 ) -> tuple[tuple[int, ...], ...]:
     """Converts TFMA's confusion matrix to counts [true][predicted]; no prediction is unknown.
 
-    Empty where the task has none.
+    Empty for a task without one.
     """
     if CONFUSION not in values[""]:
         return ()

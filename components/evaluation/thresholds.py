@@ -78,7 +78,7 @@ def _missing_slice(config: EvaluationConfig, threshold: Threshold, most: int) ->
 
 
 def _missing_other(target: _Target) -> Finding:
-    """Returns the finding on a gap where one slice alone can be judged."""
+    """Returns the finding on a gap for which only one slice can be judged."""
     detail = f"{target.where} is the only slice that can be judged, and a gap is between two"
     return _missing(target.config, target.threshold, detail)
 
@@ -131,7 +131,7 @@ def _judge_target(target: _Target, evaluation: EvaluationResult) -> Iterator[Fin
     if threshold.at_least is not None or threshold.at_most is not None:
         yield _bounded(target, value, threshold.at_least, threshold.at_most, "")
     if threshold.change is None or evaluation.baseline_classes is None:
-        return  # a finding gives the reason already
+        return  # another finding gives the reason
     before = (item.baseline or {}).get(target.metric, math.nan)
     change = _change(value, before, threshold.change)
     if threshold.change.confidence is not None:
@@ -147,7 +147,7 @@ def _judge_target(target: _Target, evaluation: EvaluationResult) -> Iterator[Fin
 
 
 def _confident(target: _Target, change: float, bounds: ChangeBounds, confidence: float) -> Finding:
-    """Compares the difference's bounds of a confidence, instead of the difference."""
+    """Compares the confidence bounds of the difference, instead of the difference."""
     item = target.item
     sure = f"with {confidence * 100:g} % confidence"
     rule = f"{_bounds(f'change of {target.metric}', bounds.at_least, bounds.at_most)} {sure}"
@@ -176,7 +176,7 @@ def _confident(target: _Target, change: float, bounds: ChangeBounds, confidence:
 
 
 def _change(value: float, before: float, change: ChangeBounds) -> float:
-    """Returns candidate minus baseline, or its ratio to the baseline's size; NaN if undefined."""
+    """Returns candidate minus baseline, or that over the baseline's magnitude; NaN if undefined."""
     difference = value - before
     if not change.relative or difference == 0:
         return difference

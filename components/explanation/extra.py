@@ -1,4 +1,4 @@
-"""Packages of the extra `explain`, imported where a method needs them."""
+"""Packages of the extra `explain`, imported when a method needs them."""
 
 import importlib
 from typing import Any

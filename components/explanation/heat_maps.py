@@ -1,4 +1,4 @@
-"""Heat maps by any method that gives one: from images and a model to heat."""
+"""Heat maps of a model's answers, by every method."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,21 +28,21 @@ _OVERFLOW = (
 
 @dataclass(frozen=True, eq=False)
 class HeatMaps:
-    """Heat maps of one image, by name, and what of the answer they explain."""
+    """Heat maps of one image, by name, and the part of the answer that they explain."""
 
     explained: str
     score: float
     heats: Mapping[str, Heat]
 
     def __post_init__(self) -> None:
-        """Raises DataError where the score or the heat is not finite."""
+        """Raises DataError if the score or the heat is not finite."""
         heat_is_finite = all(np.isfinite(heat).all() for heat in self.heats.values())
         if not (heat_is_finite and isfinite(self.score)):
             raise DataError(_OVERFLOW)
 
     @classmethod
     def of_graph(cls, found: Explanation) -> Self:
-        """Returns those of the model's graph.
+        """Returns the heat maps computed by the model's graph.
 
         Raises:
             DataError: its numbers overflowed.
@@ -53,7 +53,7 @@ class HeatMaps:
 
 
 def gradients(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
-    """Explains an answer in the graph: integrated gradients, and Grad-CAM where there are maps.
+    """Explains an answer in the graph: integrated gradients, and Grad-CAM if it has feature maps.
 
     Raises:
         DataError: the model was exported without explanations, or refuses the image or target.
@@ -71,7 +71,7 @@ def by_regions(model: ExplainedModel, image: bytes, target: str = "") -> HeatMap
 
 
 def by_occlusion(model: ExplainedModel, image: bytes, target: str = "") -> HeatMaps:
-    """Explains an answer by hiding windows; it needs only answers of the model."""
+    """Explains an answer by hiding windows; needs only the model's answers."""
     question = model.question(image, target)
     window = max(2, max(question.pixels.shape[:2]) // _WINDOWS)
     heat = occlusion(question.score, question.pixels, window, max(1, window // 2))

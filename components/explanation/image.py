@@ -1,4 +1,4 @@
-"""The picture of an image as a model sees it, made without TensorFlow."""
+"""Picture of an image as a model sees it, made without TensorFlow."""
 
 import io
 

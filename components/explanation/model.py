@@ -26,19 +26,19 @@ from serving.server.errors import ServingError
 from serving.server.pushed import load_pushed
 from serving.tasks.registry import prediction_type
 
-#: Images of one call.
+#: Images in one call.
 _ROWS = 16
 
 
 class ExplainedModel:
-    """A model that TensorFlow runs here."""
+    """A model that TensorFlow runs in this process."""
 
     def __init__(self, path: Path, version: int | None = None) -> None:
         """Loads the model.
 
         Args:
             path: a folder of versions, or a SavedModel.
-            version: of a folder; None takes the newest.
+            version: within a folder of versions; None: the newest.
 
         Raises:
             DataError: there is no model, or it cannot be loaded.
@@ -62,7 +62,7 @@ class ExplainedModel:
         return found
 
     def question(self, image: bytes, target: str = "") -> Question:
-        """Returns the score that methods without gradients ask about.
+        """Returns the image and score that methods without gradients query.
 
         Raises:
             DataError: the model refuses the image.
@@ -99,8 +99,8 @@ class ExplainedModel:
     def _run(self, signature: str, inputs: dict[str, Array]) -> dict[str, Array]:
         if signature not in self._model.signatures:
             raise DataError(
-                f"{self.folder} has no signature {signature}. Set train.explain and train the "
-                "model anew, or choose a method that only asks for answers: --method occlusion"
+                f"{self.folder} has no signature {signature}. Set train.explain and train again, "
+                "or choose a method that needs only answers: --method occlusion"
             )
         try:
             return self._model.run(signature, inputs)

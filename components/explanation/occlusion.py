@@ -1,4 +1,4 @@
-"""Occlusion: how far a score falls where a window of the image is hidden.
+"""Occlusion: the fall of a score when a window of the image is hidden.
 
 Zeiler and Fergus 2014, arXiv 1311.2901.
 """
@@ -10,7 +10,7 @@ from components.explanation.question import COPIES, Pixels, Score
 
 
 def filling(pixels: Pixels) -> Pixels:
-    """Returns the pixels that stand for nothing: the mean of each band, (C,)."""
+    """Returns the fill value of hidden pixels: the mean of each band, (C,)."""
     flat = pixels.reshape(-1, pixels.shape[-1]).astype(np.float64)
     valid = flat[np.isfinite(flat).all(axis=1)]
     mean = valid.mean(axis=0) if len(valid) else np.zeros(pixels.shape[-1])
@@ -23,10 +23,10 @@ def occlusion(
     """Returns the mean fall of the score over all windows that hide a pixel, (H, W).
 
     Args:
-        score: of changed copies.
+        score: function of modified copies.
         pixels: (H, W, C).
         window_px: side of the hidden window.
-        stride_px: distance of two windows; the last one ends at the image's edge.
+        stride_px: distance between windows; the last one ends at the image's edge.
     """
     height, width = pixels.shape[:2]
     fill, before = filling(pixels), score(pixels[np.newaxis])[0]

@@ -7,21 +7,21 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-#: Pixels (N, H, W, C) of a model's input; NaN where a raster has no data.
+#: Pixels (N, H, W, C) of a model's input; NaN marks nodata of a raster.
 Pixels: TypeAlias = npt.NDArray[Any]
 Score = Callable[[Pixels], npt.NDArray[np.floating]]
-#: Changed copies of an image that are made at a time, which bounds the memory.
+#: Modified copies of an image made at a time, which bounds the memory.
 COPIES = 16
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """One image and the score of its answer, which methods without gradients ask again and again.
+    """One image and the score of its answer, which methods without gradients query repeatedly.
 
     Attributes:
         pixels: (H, W, C), as the model sees the image.
         explained: the class, or the name of the number.
-        score: pixels (N, H, W, C) of changed copies to [N].
+        score: maps pixels (N, H, W, C) of modified copies to their scores [N].
     """
 
     pixels: Pixels
@@ -30,5 +30,5 @@ class Question:
 
     @property
     def own_score(self) -> float:
-        """The score of the image as it is."""
+        """The score of the unmodified image."""
         return float(self.score(self.pixels[np.newaxis])[0])

@@ -12,7 +12,7 @@ from components.explanation.question import COPIES, Pixels, Score
 #: Index of the superpixel of each pixel, (H, W).
 Segments = npt.NDArray[np.integer]
 
-#: Score, pixels, segments and the number of samples to the share of each pixel, (H, W).
+#: Maps score, pixels, segments and the number of samples to the share of each pixel, (H, W).
 SuperpixelFit = Callable[[Score, Pixels, Segments, int], npt.NDArray[np.float64]]
 
 _COMPACTNESS = 0.3
@@ -22,7 +22,7 @@ _SEED = 0
 
 
 def superpixels(pixels: Pixels, count: int) -> Segments:
-    """Divides an image (H, W, C) into about so many superpixels of similar colour (SLIC)."""
+    """Divides an image (H, W, C) into about `count` superpixels of similar colour (SLIC)."""
     segmentation = package("skimage.segmentation", "of superpixels")
     filled = np.where(np.isfinite(pixels), pixels, filling(pixels)).astype(np.float64)
     low, high = filled.min(axis=(0, 1)), filled.max(axis=(0, 1))
@@ -52,7 +52,7 @@ def _scores(
 def lime(score: Score, pixels: Pixels, segments: Segments, samples: int) -> npt.NDArray[np.float64]:
     """Fits a linear model of the score to random sets of superpixels: weights as (H, W).
 
-    Ribeiro et al. 2016, arXiv 1602.04938: samples near the whole image count more.
+    Ribeiro et al. 2016, arXiv 1602.04938: samples closer to the whole image weigh more.
     """
     count = int(segments.max()) + 1
     kept = np.random.default_rng(_SEED).random((samples, count)) < 0.5
@@ -74,8 +74,8 @@ def kernel_shap(
 ) -> npt.NDArray[np.float64]:
     """Returns the Shapley value of each pixel's superpixel, as KernelSHAP estimates it, (H, W).
 
-    Lundberg and Lee 2017, arXiv 1705.07874. The values of all superpixels add up to the score less
-    that of the image without content.
+    Lundberg and Lee 2017, arXiv 1705.07874. The values of all superpixels add up to the score
+    minus that of the image with every superpixel hidden.
     """
     count = int(segments.max()) + 1
 

@@ -1,4 +1,4 @@
-"""TracIn: the training examples that moved a model towards an answer, and those against it.
+"""TracIn: training examples that moved a model towards an answer, or away from it.
 
 Pruthi et al. 2020, arXiv 2002.08484, for the last layer, where the product of two gradients has a
 closed form.
@@ -35,8 +35,8 @@ def of_classes(
 def influence(examples: LastLayer, answers: LastLayer) -> npt.NDArray[np.float64]:
     """Returns the influence of each example on each answer, [examples, answers].
 
-    A positive one: a step on the example lowers the loss of the answer (a proponent); a negative
-    one: it raises it (an opponent). The bias counts as an input that is always 1.
+    Positive: a step on the example lowers the loss of the answer (a proponent). Negative: it
+    raises the loss (an opponent). The bias counts as an input that is always 1.
     """
     inputs = examples.embedding.astype(np.float64) @ answers.embedding.T.astype(np.float64)
     errors = examples.error.astype(np.float64) @ answers.error.T.astype(np.float64)

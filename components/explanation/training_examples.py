@@ -1,4 +1,4 @@
-"""The training examples behind an answer: proponents and opponents by TracIn."""
+"""Training examples behind an answer: proponents and opponents by TracIn."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class Influence:
-    """A training example and its influence on an answer: above 0 it speaks for it."""
+    """A training example and its influence on an answer: above 0 for a proponent."""
 
     key: str
     label: str
@@ -33,7 +33,7 @@ class Influence:
 
 @dataclass(frozen=True)
 class AnswerInfluences:
-    """The examples that moved the model most, for and against one answer; perhaps none."""
+    """Examples that moved the model most towards and away from one answer; possibly none."""
 
     answer: str
     proponents: tuple[Influence, ...]
@@ -56,7 +56,7 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> LearntExamples:
     Memory grows with their number times the length of the embedding.
 
     Args:
-        model: of one class an image, exported with explanations.
+        model: with one class per image, exported with explanations.
         pattern: files of the training examples.
 
     Raises:
@@ -65,8 +65,8 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> LearntExamples:
     """
     if model.contract.ensemble is not None:
         raise DataError(
-            f"{model.folder} is an ensemble. Its members have a last layer each, while tracin "
-            "follows one: choose another method, such as --method occlusion"
+            f"{model.folder} is an ensemble. Each member has a last layer, while tracin follows "
+            "one: choose another method, such as --method occlusion"
         )
     files = sorted(tf.io.gfile.glob(pattern))
     keys: list[str] = []
@@ -88,13 +88,13 @@ def learnt_examples(model: ExplainedModel, pattern: str) -> LearntExamples:
 def behind_answers(
     model: ExplainedModel, learnt: LearntExamples, images: Sequence[bytes], count: int
 ) -> list[AnswerInfluences]:
-    """Returns the training examples that moved a model towards its answers, and those against.
+    """Returns the training examples that moved a model towards its answers, and away from them.
 
     Args:
-        model: that learnt.
-        learnt: its examples; of their images, only those of the result are read.
-        images: encoded, whose answers are explained.
-        count: largest number of proponents, and of opponents, for each.
+        model: to explain.
+        learnt: its training examples; only the images of the result are read.
+        images: encoded; their answers are explained.
+        count: largest number of proponents, and of opponents, for each answer.
 
     Raises:
         DataError: the model refuses an image.

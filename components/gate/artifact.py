@@ -11,7 +11,7 @@ from tfx.types.artifact import Artifact
 from components.gate import report as reports
 from components.raster.errors import DataError
 
-#: Custom property with the permanent URI of an input that this step reads elsewhere.
+#: Custom property with the permanent URI of an input that this step reads from a mount.
 STORE_URI = "store_uri"
 
 
@@ -38,7 +38,7 @@ class PublishedReport(_Properties):
 
     @property
     def passed(self) -> int:
-        """The value 1 or 0; raises DataError before a check has published."""
+        """The value 1 or 0; raises DataError if no check has published yet."""
         return self._integer("passed")
 
     @passed.setter

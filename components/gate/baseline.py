@@ -1,4 +1,4 @@
-"""Content of a Baseline artifact: the folder `version/`, a whole copy, or the file `none.json`."""
+"""Content of a Baseline artifact: the folder `version/`, a full copy, or the file `none.json`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Stop nodes: they only raise a check's failures, so that they need no retry.
+"""Stop nodes: they raise a check's failures and do nothing else, so they need no retry.
 
 They publish nothing. A node that must wait for a gate calls `add_upstream_node(stop)`.
 """

@@ -9,7 +9,7 @@ from components.node.executor import Artifacts, NodeExecutor
 
 
 class Executor(NodeExecutor):
-    """Reads the report of its only input; the check that wrote it has kept the evidence."""
+    """Reads the report in its only input; the check that wrote it has kept the evidence."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
         """Raises GateFailed, naming every failed finding."""

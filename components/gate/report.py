@@ -22,7 +22,7 @@ class Finding:
     """One rule applied to one subject.
 
     `gate` is the check, `rule` its requirement, `subject` the feature, metric, slice or reason in
-    question, and `detail` a sentence with the value, the bound and what to do.
+    question, and `detail` a sentence with the value, the bound and the remedy.
     """
 
     gate: str
@@ -34,7 +34,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class GateReport:
-    """All findings of one check, and the facts (counts, versions) that it saw.
+    """All findings of one check, with facts (counts, versions) that it recorded.
 
     A report without findings has passed: nothing was required. A check that could not run must add
     a failed finding, never leave findings out.
@@ -61,8 +61,8 @@ class GateReport:
         return tuple(finding for finding in self.findings if not finding.passed)
 
     def to_json(self) -> str:
-        """Strict JSON without secrets of addresses; a number that is not finite becomes the string
-        "nan", "inf" or "-inf"."""
+        """Returns strict JSON without the secrets in addresses; a non-finite number becomes the
+        string "nan", "inf" or "-inf"."""
         document = masked_tree(
             {
                 "gate": self.gate,

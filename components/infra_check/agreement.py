@@ -1,4 +1,4 @@
-"""Comparison of a server's predictions with those that the model gives in this process."""
+"""Comparison of a server's predictions with those of the model in this process."""
 
 from collections.abc import Sequence
 
@@ -27,5 +27,5 @@ def _difference(want: AnyPrediction, got: AnyPrediction, tolerance: float) -> st
     if found := want.difference(got, tolerance):
         return found
     if want.reliability is None:
-        return "" if got.reliability is None else "it tells a reliability that the model does not"
+        return "" if got.reliability is None else "it reports a reliability and the model does not"
     return want.reliability.difference(got.reliability, tolerance)

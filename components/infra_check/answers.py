@@ -11,13 +11,13 @@ from serving.tasks.base import AnyPrediction
 from serving.tasks.registry import read_predictions
 
 _MOST_AT_ONCE = 8
-_MOST_BYTES_AT_ONCE = 2 << 20  # gRPC's own limit is 4 MiB a message
+_MOST_BYTES_AT_ONCE = 2 << 20  # gRPC's own limit is 4 MiB per message
 
 
 def answer_in_process(
     model_dir: Path, inputs: Mapping[str, Sequence[bytes]]
 ) -> dict[str, list[AnyPrediction]]:
-    """Loads a SavedModel here and returns its predictions for the inputs of each signature.
+    """Loads a SavedModel in this process and returns its predictions for each signature's inputs.
 
     Raises:
         DataError: it cannot be loaded, lacks a signature or an output, or fails on an input.

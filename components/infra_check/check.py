@@ -1,4 +1,4 @@
-"""Infra gate: a server loads the very folder to be pushed and answers over sockets."""
+"""Infra gate: a server loads the folder that would be pushed and answers over sockets."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,7 +89,7 @@ def _serve(
     wanted: Callable[[], Mapping[str, Sequence[AnyPrediction]]],
     config: InfraCheckConfig,
 ) -> list[Finding]:
-    """Returns the server's findings; without expected predictions, only whether it starts."""
+    """Returns the server's findings; without expected predictions, only that on its start."""
     started = time.monotonic()
     try:
         with serve_model_in_subprocess(served_dir, timeout_s=config.load_timeout_s) as server:

@@ -28,8 +28,8 @@ class InfraCheckSpec(ComponentSpec):
 class InfraCheck(BaseComponent):
     """Tests a model on a server, over sockets, with real images.
 
-    Outputs: `checked`, the model with warm-up requests beside it, which is the tested folder and
-    the one to push; and `report` for a Stop node.
+    Outputs: `checked`, the model with its warm-up requests: the folder that was tested and is to be
+    pushed; and `report` for a Stop node.
     """
 
     SPEC_CLASS = InfraCheckSpec

@@ -55,6 +55,6 @@ def first_examples(examples_uri: str, split: str, count: int) -> list[bytes]:
 
 
 def encoded_image(serialized: bytes) -> bytes:
-    """Returns the user's own image bytes in a serialized example."""
+    """Returns the image bytes in a serialized example, as the user supplied them."""
     (image,) = tf.train.Example.FromString(serialized).features.feature[ENCODED].bytes_list.value
     return bytes(image)

@@ -22,11 +22,11 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task
 from components.raster.text import join_names, split_names
 
-#: Between the names of several classes in one text.
+#: Separator of class names in one text.
 _SEPARATOR = "; "
-#: Values of an example's features, by name; without those that it lacks.
+#: Values of an example's features, by name; missing features are left out.
 Features: TypeAlias = Mapping[str, Sequence[bytes | float]]
-#: One example's row of each of the model's outputs.
+#: One example's row of each output of the model.
 AnswerRow: TypeAlias = Mapping[str, npt.NDArray[Any]]
 #: Columns of an example's row that only one task has.
 Details: TypeAlias = Mapping[str, Sequence[float]]
@@ -40,12 +40,12 @@ class Frame:
 
     Attributes:
         space: every class of every compared model, the candidate's first, the unknown one last.
-        classes: those that this model answers with, in its order.
-        truth_classes: classes of the truth's indices: the candidate's, because it was trained on
-            these examples.
+        classes: those of this model, in its order.
+        truth_classes: classes by the indices in the truth: the candidate's, which was trained on
+            such examples.
         image: how an example's image is fitted to this model.
         score_threshold: the least score of a box that counts as found.
-        decided: places of the classes for which a threshold is wanted.
+        decided: places of the classes for which evaluation.decisions wants a threshold.
     """
 
     space: tuple[str, ...]
@@ -61,7 +61,7 @@ class Frame:
         return len(self.space) - 1
 
     def indices(self, names: Iterable[bytes | float]) -> npt.NDArray[np.int64]:
-        """Returns the places in the space of names, given in an example's form."""
+        """Returns the places in the space of class names, as an example stores them."""
         found = (self._places.get(text_of(name), self.unknown) for name in names)
         return np.fromiter(found, np.int64)
 
@@ -77,7 +77,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Judged:
-    """One example's truth and answer as a person reads them, and how good the answer is.
+    """One example's truth and answer in readable form, and how good the answer is.
 
     The fields are those of `components.evaluation.predictions`; None where undefined.
     """
@@ -92,7 +92,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Scored:
-    """Units of one example by their score for one class: the example itself, pixels or objects.
+    """Units of one example (itself, pixels or objects) by their score for one class.
 
     Attributes:
         scores: [M], in any order.
@@ -127,8 +127,8 @@ class FirstThreshold:
 
     Attributes:
         metric: the metric.
-        least: its least value; None stands for more than a model reaches that always predicts the
-            largest class.
+        least: its least value; None: more than a model reaches that always predicts the largest
+            class.
         why: the reason.
     """
 
@@ -138,7 +138,7 @@ class FirstThreshold:
 
 
 class Mergeable(Protocol):
-    """Tally: counts of one model on one slice."""
+    """Tally: mergeable counts of one model on one slice."""
 
     @property
     def examples(self) -> int:
@@ -157,15 +157,15 @@ class EvaluatedTask(ABC, Generic[T]):
     Attributes:
         outputs: the signature's outputs that are read.
         truth: the features of an example that carry the truth; messages name the first.
-        overall_metrics: metrics with one value a slice.
-        class_metrics: metrics with one value a class and slice, written `recall/Forest`.
+        overall_metrics: metrics with one value per slice.
+        class_metrics: metrics with one value per class and slice, written `recall/Forest`.
         headline: the main metric, with an interval; `title` in words.
-        decision_unit: one thing that a threshold on the score of a class decides about; None for a
-            task without scores of classes.
+        decision_unit: unit to which a threshold on the score of a class applies; None for a task
+            without scores of classes.
         detail_columns: columns of an example's row that only this task has: lists of numbers of
             these types.
         is_share: the headline is the share of the examples that are right.
-        columns: the other metrics of the summary's table, by their titles.
+        columns: further metrics in the summary's table, by their titles.
         first_threshold: the threshold that `skymill init` proposes.
         answer_noun: name of an answer's values in messages on non-finite ones.
     """
@@ -209,7 +209,7 @@ class EvaluatedTask(ABC, Generic[T]):
 
     @abstractmethod
     def pair(self, features: Features, answer: AnswerRow, frame: Frame) -> tuple[Any, Any] | None:
-        """Returns truth and prediction of one example for metrics of the user's own.
+        """Returns truth and prediction of one example for user-defined metrics.
 
         Classes are places in the space. None for an example without truth.
         """
@@ -226,18 +226,18 @@ class EvaluatedTask(ABC, Generic[T]):
 
     @abstractmethod
     def overall(self, tally: T) -> dict[str, float]:
-        """Returns the metrics with one value a slice, and counts; NaN where undefined."""
+        """Returns the metrics with one value per slice, and counts; NaN where undefined."""
 
     @abstractmethod
     def units(self, tally: T) -> Units:
-        """Returns the units of which the examples with truth were drawn."""
+        """Returns the independent units of the examples with truth."""
 
     @abstractmethod
     def replicated(self, tally: T) -> Replicated:
-        """Returns the headline in each replicate, and the intervals of the metrics of classes."""
+        """Returns the headline in each replicate, and the intervals of the classes' metrics."""
 
     def per_class(self, tally: T) -> dict[str, Floats]:
-        """Returns the metrics with one value a class, each [K], and the support in examples."""
+        """Returns the metrics with one value per class, each [K], and the support in examples."""
         return {}
 
     def confusion(self, tally: T) -> Floats | None:
@@ -249,9 +249,9 @@ class EvaluatedTask(ABC, Generic[T]):
         return None
 
     def bounds(self, tally: T, replicated: Floats) -> dict[str, float]:
-        """Returns what is stored beside the headline: its interval, and the count of groups.
+        """Returns the values stored beside the headline: its interval, and the count of groups.
 
-        Nothing for a share of examples that were drawn alone, whose interval needs no bootstrap.
+        Empty for a share of examples that were drawn alone, whose interval needs no bootstrap.
         """
         units = self.units(tally)
         if self.is_share and not units.groups:
@@ -263,8 +263,8 @@ class EvaluatedTask(ABC, Generic[T]):
     def interval(self, metrics: Mapping[str, float]) -> tuple[float, float] | None:
         """Returns the headline's 95 % interval, from one slice's metrics; None if undefined.
 
-        That of the bootstrap, which is stored beside the metric; or for a share of examples that
-        were drawn alone Wilson's.
+        It is the bootstrap's, which is stored beside the metric, or Wilson's for a share of
+        examples that were drawn alone.
         """
         if self.is_share and GROUP_COUNT not in metrics:
             share = metrics.get(self.headline, math.nan)
@@ -275,7 +275,7 @@ class EvaluatedTask(ABC, Generic[T]):
         return None if math.isnan(low) or math.isnan(high) else (low, high)
 
     def measures(self, metric: str) -> bool:
-        """Checks whether the task has a metric, by the name that thresholds use."""
+        """Checks whether the task has a metric, by its name in thresholds."""
         kind, slash, class_name = metric.partition("/")
         if slash:
             return kind in self.class_metrics and bool(class_name)
@@ -288,7 +288,7 @@ class EvaluatedTask(ABC, Generic[T]):
 
 
 def joined(names: Iterable[str]) -> str:
-    """Joins names of classes to one text, each once and in alphabetical order.
+    """Joins class names into one text, each once and in alphabetical order.
 
     A backslash precedes each semicolon and backslash within a name.
 
@@ -301,7 +301,7 @@ def joined(names: Iterable[str]) -> str:
 
 
 def split_joined(text: str) -> tuple[str, ...]:
-    """Returns the names that `joined` joined.
+    """Inverts `joined`.
 
     >>> split_joined(joined(["track; unpaved", "road"]))
     ('road', 'track; unpaved')
@@ -310,5 +310,5 @@ def split_joined(text: str) -> tuple[str, ...]:
 
 
 def text_of(value: bytes | float) -> str:
-    """Returns a name given in an example's form."""
+    """Returns a class name, as an example stores it, as text."""
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,10 +1,10 @@
-"""Confidence intervals by a Poisson bootstrap over the units of which the split was drawn.
+"""Confidence intervals by a Poisson bootstrap over the independent units of a split.
 
-Each unit, an example or a group of examples that share a split, counts in each replicate as often
-as a Poisson variable of mean 1 says (Chamandy et al., 2012, "Estimating uncertainty for massive
-data streams"). The variable's seed is a hash of the example's content, or of the group's name, so
-the interval depends neither on how the examples were split among workers nor on the run; and two
-models see the same draws, so that the difference of their replicates is a paired one.
+In each replicate, the weight of a unit (an example, or a group of examples that share a split) is
+a Poisson variable of mean 1 (Chamandy et al., 2012, "Estimating uncertainty for massive data
+streams"). Its seed is a hash of the example's content or of the group's name, so the interval
+depends neither on the run nor on how examples were distributed to workers. Two models get the same
+weights, so the difference of their replicates is a paired one.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ CLASS_INTERVALS = "class_intervals"
 def seed_of(serialized: bytes, group: str | None = None) -> int:
     """Returns a seed from an example's content, or a negative one from its group.
 
-    It is small enough to be exact as a float.
+    A seed is small enough to be exact as a float.
     """
     if group is None:
         return _hashed(serialized)
@@ -45,7 +45,7 @@ def _hashed(content: bytes) -> int:
 
 @lru_cache(maxsize=1024)
 def weights(seed: int) -> Floats:
-    """Returns how often the unit of a seed counts in each replicate: [REPLICATES]."""
+    """Returns the weight in each replicate of the unit with a seed: [REPLICATES]."""
     drawn = np.random.default_rng(abs(seed)).poisson(1.0, REPLICATES).astype(np.float64)
     drawn.flags.writeable = False
     return drawn
@@ -53,14 +53,14 @@ def weights(seed: int) -> Floats:
 
 @dataclass
 class Units:
-    """Units of which a slice was drawn: groups, by their seeds, and examples drawn alone."""
+    """Independent units of a slice: groups, by their seeds, and examples drawn alone."""
 
     groups: set[int] = field(default_factory=set)
     alone: int = 0
 
     @classmethod
     def of(cls, seeds: Sequence[int]) -> "Units":
-        """Returns the units of examples' seeds."""
+        """Returns the units of examples with these seeds."""
         groups = {seed for seed in seeds if seed < 0}
         return cls(groups, sum(seed >= 0 for seed in seeds))
 
@@ -83,7 +83,7 @@ class Units:
 
 
 def interval(values: Floats, units: Units) -> tuple[float, float]:
-    """Returns the middle 95 % of a metric's replicates; NaN where there are too few units."""
+    """Returns the middle 95 % of a metric's replicates; NaN if there are too few units."""
     known = values[np.isfinite(values)]
     if units.count < FEWEST_UNITS or known.size < 0.9 * values.size:
         return math.nan, math.nan

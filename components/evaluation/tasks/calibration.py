@@ -1,10 +1,10 @@
-"""Calibration: how far confidence and the share of right answers are apart, by bins of confidence.
+"""Calibration: gap between confidence and the share of right answers, by bins of confidence.
 
-A perfectly calibrated model has an expected calibration error above 0, because each bin holds few
-examples: with n examples of mean confidence p, the number of right ones is binomial, and its mean
-absolute deviation from n p is known in closed form (De Moivre; Diaconis and Zabell, 1991, "Closed
-form summation for classical distributions"). The sum over the bins is what chance alone explains,
-if the examples are independent; `calibration_excess` is what remains.
+Even a perfectly calibrated model has an expected calibration error above 0, because each bin holds
+few examples: with n examples of mean confidence p, the number of right ones is binomial, and its
+mean absolute deviation from n p is known in closed form (De Moivre; Diaconis and Zabell, 1991,
+"Closed form summation for classical distributions"). The sum over the bins is the error due to
+chance, if the examples are independent; `calibration_excess` is the rest.
 """
 
 import math
@@ -21,7 +21,7 @@ CALIBRATION = "calibration_bins"
 
 
 def calibration_row(confidence: Floats, right: npt.NDArray[np.bool_]) -> Floats:
-    """Returns [3, CALIBRATION_BINS] of N predictions: counts, summed confidence, right ones."""
+    """Bins N predictions: counts, summed confidence and right ones, [3, CALIBRATION_BINS]."""
     indices = np.clip((confidence * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     weights = (np.ones_like(confidence), confidence, right.astype(np.float64))
     return np.stack([np.bincount(indices, w, CALIBRATION_BINS) for w in weights])
@@ -36,7 +36,7 @@ def calibration_error(bins: Floats) -> float:
 def chance_error(bins: Floats) -> float:
     """Computes the mean calibration error of a perfectly calibrated model with these confidences.
 
-    All examples of a bin count as equally confident, which differs by less than a bin's width.
+    All examples of a bin count as equally confident, an error of less than a bin's width.
 
     >>> round(chance_error(np.array([[100.0], [90.0], [90.0]])), 4)  # 0.9 of 100 examples
     0.0237
@@ -69,9 +69,9 @@ def calibration_scores(bins: Floats, non_finite: float) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """A bin of confidence, from `low` to `high`: its examples, their means of confidence and right.
+    """A bin of confidence from `low` to `high`: examples, mean confidence and share of right ones.
 
-    Examples are decisions for several classes an image, and pixels in segmentation.
+    Examples are decisions for several classes per image, and pixels in segmentation.
     """
 
     low: float

@@ -1,6 +1,6 @@
 """Right, found and true units of each class, weighted by the replicates of the bootstrap.
 
-A unit is an example, a pixel or an object, by the task; what is drawn is an example or a group.
+A unit is an example, a pixel or an object, by task; the bootstrap draws examples or groups.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ _METRICS: Mapping[str, Callable[[Floats, Floats, Floats], Floats]] = {
     "f1": lambda right, found, true: quotients(2 * right, found + true),
     "iou": lambda right, found, true: quotients(right, found + true - right),
 }
-#: The metrics that are shares of units, with the row of their whole among right, found and true.
+#: Metrics that are shares of units, with the row of their denominator: found or true.
 _SHARES = {"precision": 1, "recall": 2}
 
 
@@ -40,7 +40,7 @@ class _OfClass:
         return self
 
     def interval(self, metric: str, of_examples: bool) -> tuple[float, float]:
-        """Returns the 95 % interval of a metric; NaN where too few units tell."""
+        """Returns the 95 % interval of a metric; NaN if there are too few units."""
         if not self.counts[2]:
             return np.nan, np.nan
         units = self.found if metric == "precision" else self.true
@@ -83,14 +83,14 @@ class ClassCounts:
     def intervals(
         self, metrics: tuple[str, ...], class_count: int, of_examples: bool = False
     ) -> dict[str, Floats]:
-        """Returns the 95 % intervals of those metrics that follow from the counts, each [K, 2].
+        """Returns the 95 % intervals of the metrics that the counts determine, each [K, 2].
 
-        NaN for a class without a true unit, and where fewer examples (or groups) than
-        `bootstrap.FEWEST_UNITS` have one.
+        NaN for a class of which fewer examples (or groups) than `bootstrap.FEWEST_UNITS` have a
+        true unit.
 
         Args:
-            of_examples: the units are whole examples, of which those that were drawn alone are
-                independent: their shares have Wilson's interval, however few they are.
+            of_examples: the units are whole examples. If they were drawn alone, they are
+                independent, and their shares have Wilson's interval, however few they are.
         """
         found = {}
         for metric in metrics:

@@ -11,9 +11,9 @@ Definitions, after COCO (see `matching`), over all images of a slice:
   an overlap of 0.5; macro_* is their mean over the classes that have an object, micro_* counts all
   detections together.
 
-Every detection keeps a row until the slice is complete: 17 bytes for each, up to 100 for each class
-and image. Intervals are those of a bootstrap over images; beyond MOST_REPLICATED detections in a
-slice those of average precisions would cost too much, and there are none.
+Every detection keeps a row of 17 bytes until the slice is complete, up to 100 for each class and
+image. Intervals are those of a bootstrap over images; beyond MOST_REPLICATED detections in a slice,
+average precisions have none, because they would cost too much.
 """
 
 from collections.abc import Iterable
@@ -74,7 +74,7 @@ Rows = npt.NDArray[Any]
 
 @dataclass
 class Tally:
-    """Counts for K classes: each list has an entry for each image that has truth."""
+    """Counts for K classes: each list has an entry for each image with truth."""
 
     class_count: int
     detections: list[Rows] = field(default_factory=list)  # of _DETECTION, each [N]
@@ -98,8 +98,8 @@ class Tally:
     def ranked(self) -> tuple[Rows, npt.NDArray[np.int64]]:
         """Returns all detections in falling order of score, and the image of each.
 
-        Equal scores are ordered by the images' seeds, and in a group the right ones come first, so
-        that the result does not depend on the order of merging.
+        Equal scores are ordered by the images' seeds, and within a group the right ones come first,
+        so the result does not depend on the order of merging.
         """
         images = np.repeat(np.arange(len(self.seeds)), [len(rows) for rows in self.detections])
         rows = np.concatenate([np.zeros(0, _DETECTION), *self.detections])
@@ -181,7 +181,7 @@ class Detection(EvaluatedTask[Tally]):
     }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
-        """Returns (not all finite, object count of each class), and the rows of detections."""
+        """Returns (1 if a number is not finite, objects of each class), and rows of detections."""
         found = answer[BOX_LABELS_OUTPUT] >= 0
         edges, scores = answer[BOXES_OUTPUT][found], answer[BOX_SCORES_OUTPUT][found]
         finite = np.isfinite(edges).all(axis=1) & np.isfinite(scores)
@@ -198,10 +198,10 @@ class Detection(EvaluatedTask[Tally]):
         return np.concatenate([head, objects]), rows
 
     def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
-        """Returns the classes of the objects and of those found, and the F1 of all together.
+        """Returns the classes of the objects and of the detections, and the F1 over all classes.
 
-        Found are the detections with the configured score, right those that overlap by 0.5. An
-        image without objects in which nothing is found has an F1 of 1.
+        Detections count from the configured score, and are right at an overlap of 0.5. An image
+        without objects and detections has an F1 of 1.
         """
         head, rows = observation
         if OBJECT_LABEL_TEXT not in features:
@@ -217,7 +217,7 @@ class Detection(EvaluatedTask[Tally]):
         )
 
     def details(self, features: Features, answer: AnswerRow, frame: Frame) -> Details | None:
-        """Returns the objects, and the detections with finite numbers; boxes one after another."""
+        """Returns the objects, and the detections with finite numbers; boxes as one flat list."""
         if (pair := self.pair(features, answer, frame)) is None:
             return None
         given, found = pair
@@ -231,7 +231,7 @@ class Detection(EvaluatedTask[Tally]):
         }
 
     def scored(self, details: Details, place: int, class_count: int) -> Scored:
-        """Returns the detections of a class; right are those that overlap an object by 0.5."""
+        """Returns the detections of a class; those that overlap an object by 0.5 are right."""
         boxes, mine = _of_class(details, "found", place)
         given, _ = _of_class(details, "given", place)
         scores = np.array(details["found_scores"], np.float64)[mine]
@@ -242,7 +242,7 @@ class Detection(EvaluatedTask[Tally]):
     def pair(
         self, features: Features, answer: AnswerRow, frame: Frame
     ) -> tuple[dict[str, Any], dict[str, Any]] | None:
-        """Returns the boxes [M, 4] and their places [M]; and the found ones, with scores [M]."""
+        """Returns the true boxes [M, 4] and their places [M]; and the found ones, with scores."""
         if OBJECT_LABEL_TEXT not in features:
             return None
         boxes, classes = true_boxes(features, frame)
@@ -285,7 +285,7 @@ class Detection(EvaluatedTask[Tally]):
         return Units.of(tally.seeds)
 
     def replicated(self, tally: Tally) -> Replicated:
-        """Average precisions are unknown of few images, and beyond MOST_REPLICATED detections."""
+        """Average precisions are NaN for few images and beyond MOST_REPLICATED detections."""
         of_classes = tally.classes.intervals(self.class_metrics, tally.class_count)
         detections = sum(len(rows) for rows in tally.detections)
         if len(tally.seeds) < bootstrap.FEWEST_UNITS or detections > MOST_REPLICATED:
@@ -309,7 +309,7 @@ class Detection(EvaluatedTask[Tally]):
 def true_boxes(features: Features, frame: Frame) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Returns the objects on the model's image: boxes (M, 4) in pixels, places in the space (M,).
 
-    An object of which less than LEAST_BOX_SHARE remains after the fit is left out.
+    An object is left out if less than LEAST_BOX_SHARE of it remains after the fit.
     """
     edges = np.array([features.get(name, ()) for name in BOX_EDGES], np.float64).T.reshape(-1, 4)
     height, width = (int(features[name][0]) for name in (HEIGHT, WIDTH))
@@ -319,7 +319,7 @@ def true_boxes(features: Features, frame: Frame) -> tuple[Floats, npt.NDArray[np
 
 
 def _of_class(details: Details, side: Literal["given", "found"], place: int) -> tuple[Floats, Any]:
-    """Returns the boxes (N, 4) of a class in an example's details, and which they are there."""
+    """Returns the boxes (N, 4) of a class in an example's details, and a mask of their places."""
     mine = np.array(details[f"{side}_classes"], np.int64) == place
     return np.array(details[f"{side}_boxes"], np.float64).reshape(-1, 4)[mine], mine
 
@@ -350,14 +350,14 @@ def _in_space(labels: npt.NDArray[np.integer], frame: Frame) -> npt.NDArray[np.i
 
 
 def _right_found_true(tally: Tally) -> tuple[Floats, Floats, Floats]:
-    """Counts [K] of right, found and true at the score threshold and the first overlap."""
+    """Counts right, found and true objects, each [K], at the score threshold and first overlap."""
     rows, _ = tally.ranked()
     found, right = _sure_and_right(rows, tally.class_count)
     return right, found, tally.objects_by_image().sum(axis=0)
 
 
 def _sure_and_right(rows: Rows, class_count: int) -> tuple[Floats, Floats]:
-    """Counts [K] of the detections that reach the score threshold, and of the right among them."""
+    """Counts detections that reach the score threshold, and the right ones of these, each [K]."""
     sure = rows[rows["sure"]]
     found, right = (
         np.bincount(of["label"], minlength=class_count).astype(np.float64)
@@ -369,7 +369,7 @@ def _sure_and_right(rows: Rows, class_count: int) -> tuple[Floats, Floats]:
 def _intervals(replicated: Floats, tally: Tally) -> Floats:
     """Returns the interval of each class [K, 2] from its replicates [REPLICATES, K].
 
-    Its units are the images, or groups, that have an object of it.
+    The units of a class are the images, or groups, that have an object of it.
     """
     has_object, seeds = tally.objects_by_image() > 0, np.array(tally.seeds)
     found = [

@@ -3,7 +3,7 @@
 The rules are those of the COCO evaluation (Lin et al., 2014, arXiv 1405.0312, and pycocotools) for
 all sizes of objects and without crowds: for one class and image, at most MAX_DETECTIONS detections,
 in falling order of score, each match the free object with the largest overlap, if it reaches the
-threshold. Precision at 101 recalls, made monotonic, is averaged.
+threshold. Average precision is the mean of the monotonic precision at 101 recalls.
 """
 
 from typing import Any

@@ -1,8 +1,8 @@
-"""Metrics of multi-label classification: several classes an image, or none.
+"""Metrics of multi-label classification: several classes per image, or none.
 
 Definitions, over n examples and K classes, where a decision is one class of one example:
 
-- exact_match: share of examples whose classes are all found and no other.
+- exact_match: share of examples with all of their classes found, and no others.
 - hamming_loss: share of the n K decisions that are wrong.
 - precision, recall, f1 of a class from its decisions; macro_* is their mean over the classes that
   have a true example, micro_* counts all decisions together.
@@ -12,7 +12,7 @@ Definitions, over n examples and K classes, where a decision is one class of one
   example.
 - log_loss: the mean over decisions of the binary cross-entropy; p is cut off 1e-7 from 0 and 1.
 - calibration_error: the expected calibration error of the classes' probabilities, all decisions
-  together, over 15 equal bins. calibration_excess: less what chance explains.
+  together, over 15 equal bins. calibration_excess: that error less the share due to chance.
 """
 
 import math
@@ -97,7 +97,8 @@ class Tally(Additive):
         probabilities: Floats,
         seed: int,
     ) -> None:
-        """Counts one example: its true classes, found classes and probabilities, each [K]; seed.
+        """Counts one example: its true classes, found classes and probabilities, each [K], and
+        seed.
 
         If a probability is not finite, nothing counts as found, and the losses are NaN.
         """
@@ -125,7 +126,7 @@ class Tally(Additive):
 
 
 def decision_losses(true: npt.NDArray[np.bool_], probabilities: Floats) -> Floats:
-    """Computes the log loss of each decision [K]; the unknown class costs only where it is true."""
+    """Computes the log loss of each decision [K]; the unknown class counts only if it is true."""
     clipped = np.clip(probabilities, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     losses: Floats = -np.log(np.where(true, clipped, 1 - clipped))
     losses[-1] = -math.log(SMALLEST_PROBABILITY) if true[-1] else 0.0
@@ -143,7 +144,7 @@ def average_precisions(tally: Tally) -> Floats:
 
 
 class MultiLabel(EvaluatedTask[Tally]):
-    """Multi-label classification: several classes an image, or none."""
+    """Multi-label classification: several classes per image, or none."""
 
     task = "multi_label"
     outputs = (PROBABILITIES_OUTPUT, PRESENT_OUTPUT)
@@ -175,7 +176,7 @@ class MultiLabel(EvaluatedTask[Tally]):
     first_threshold = FirstThreshold("micro_f1", 0.3)
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
-        """Returns the example's classes in the space [K], and probabilities and findings [2, K]."""
+        """Returns the true classes in the space [K], and probabilities and found classes [2, K]."""
         predictions = np.zeros((2, len(frame.space)))
         predictions[0, frame.of_model] = answer[PROBABILITIES_OUTPUT]
         predictions[1, frame.of_model] = answer[PRESENT_OUTPUT]
@@ -188,7 +189,7 @@ class MultiLabel(EvaluatedTask[Tally]):
     def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
         """Returns the true and the found classes, their Jaccard index, and the mean log loss.
 
-        The confidence is the least one of a decision: that of the probability farther from 0.5.
+        The confidence is that of the least confident decision: the probability nearest to 0.5.
         """
         true, (probabilities, found) = observation
         truth = joined(map(text_of, features[LABELS_TEXT])) if true.size else None

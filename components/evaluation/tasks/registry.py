@@ -13,5 +13,5 @@ def evaluated_task(task: Task) -> EvaluatedTask[Any]:
 
 
 def tasks_with(metric: str) -> tuple[Task, ...]:
-    """Returns the tasks that have a metric, by the name that thresholds use."""
+    """Returns the tasks that have a metric, by its name in thresholds."""
     return tuple(task for task in TASKS if evaluated_task(task).measures(metric))

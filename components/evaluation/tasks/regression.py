@@ -1,11 +1,11 @@
-"""Metrics of regression: a number an image.
+"""Metrics of regression: one number per image.
 
 Definitions, with e the answer minus the truth y over n examples:
 
 - mae, bias: the means of |e| and of e. rmse: the square root of the mean of e squared.
 - r2: 1 - sum of e squared over the sum of squared distances of y from its mean; NaN where all
   truths are equal.
-- median_absolute_error: from |e| counted in bins of 1 % width, so right to within 0.5 %; below
+- median_absolute_error: from |e| counted in bins of 1 % width, so accurate to 0.5 %; below
   1e-12 it is 0, and from 1e12 on infinite.
 """
 
@@ -60,7 +60,7 @@ class Tally(Additive):
         return cls(np.zeros(6), np.zeros(_BINS + 2), np.zeros((bootstrap.REPLICATES, 2)))
 
     def add(self, truth: float, value: float, seed: int) -> None:
-        """Counts one example; a value that is not finite makes all but the median NaN."""
+        """Counts one example; a non-finite value makes all metrics but the median NaN."""
         self.examples += 1
         error = value - truth if math.isfinite(value) else math.nan
         size = abs(error)
@@ -97,7 +97,7 @@ def _size(index: int) -> float:
 
 
 class Regression(EvaluatedTask[Tally]):
-    """Regression: a number an image."""
+    """Regression: one number per image."""
 
     task = "regression"
     outputs = (VALUE_OUTPUT,)
@@ -110,7 +110,7 @@ class Regression(EvaluatedTask[Tally]):
     answer_noun = "value"
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
-        """Returns the truth, or nothing; and the value."""
+        """Returns the truth, if there is one, and the value."""
         truth = np.array([float(value) for value in features.get(NUMBER, ())[:1]])
         return truth, np.asarray(answer[VALUE_OUTPUT], np.float64).reshape(1)
 
@@ -145,7 +145,7 @@ class Regression(EvaluatedTask[Tally]):
     def overall(self, tally: Tally) -> dict[str, float]:
         n, size, error, squared, y, y_squared = tally.sums
         spread = y_squared - ratio(y * y, n)
-        constant = not spread > 1e-12 * y_squared  # what remains of equal truths is rounding
+        constant = not spread > 1e-12 * y_squared  # equal truths leave a rounding error
         return {
             "mae": ratio(size, n),
             "rmse": math.sqrt(ratio(squared, n)),

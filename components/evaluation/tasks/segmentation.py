@@ -1,8 +1,8 @@
 """Metrics of segmentation: a class for each pixel of an image.
 
 Definitions, with C the confusion counts of pixels (true class in rows, predicted in columns). A
-pixel counts where the truth has a class and the model has answered; neither the ignore value of the
-truth nor pixels without data take part.
+pixel counts if the truth has a class and the model has answered; the ignore value of the truth and
+pixels without data are left out.
 
 - pixel_accuracy: trace(C) over its sum. iou of a class: C[k,k] over row plus column less C[k,k].
 - precision, recall, f1 (the Dice coefficient) of a class: as of images, counted in pixels.
@@ -11,7 +11,7 @@ truth nor pixels without data take part.
 - unanswered_fraction: share of the pixels with a true class where the model saw no data.
 
 The intervals of mean_iou and of the classes' metrics are those of a bootstrap over examples: pixels
-of one image are no independent observations.
+of one image are not independent observations.
 """
 
 import io
@@ -129,7 +129,7 @@ def count_pixels(
     confidence: npt.NDArray[np.floating],
     class_count: int,
 ) -> ImageCounts:
-    """Counts one image from classes [H, W] by index; -1 is no truth, or no answer."""
+    """Counts one image from class indices [H, W]; -1 means no truth, or no answer."""
     known, answered = true >= 0, predicted >= 0
     both = known & answered
     pairs = true[both].astype(np.int64) * class_count + predicted[both]
@@ -146,7 +146,7 @@ def count_pixels(
 
 
 def decode_mask(png: bytes, class_count: int, unknown: int) -> npt.NDArray[np.int64]:
-    """Decodes the truth [h, w] to class indices; -1 for none, `unknown` for indices beyond.
+    """Decodes the truth [h, w] to class indices; -1 for none, `unknown` for indices out of range.
 
     Raises DataError for bytes that are not a gray image.
     """
@@ -189,7 +189,7 @@ def _levels(
     """Counts pixels with truth and answer by their probability of each decided class.
 
     Returns: occupied cells, flat indexes into [K, 2, FULL + 1] (class, whether it is true, level),
-    and their counts; none where no class is decided about.
+    and their counts; empty if no class has a decision.
     """
     if not frame.decided:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -245,7 +245,7 @@ class Segmentation(EvaluatedTask[Tally]):
     }
 
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
-        """Returns nothing as labels, and one image's counts."""
+        """Returns empty labels, and one image's counts."""
         raster = answer[CLASS_RASTER_OUTPUT]
         if raster.shape != frame.image.shape[:2]:
             raise DataError(
@@ -260,7 +260,7 @@ class Segmentation(EvaluatedTask[Tally]):
     def judged(self, features: Features, observation: Observation, frame: Frame) -> Judged:
         """Returns the classes with true and with found pixels, and the mean IoU of the true ones.
 
-        Only pixels count where the truth has a class and the model has answered.
+        A pixel counts only if the truth has a class and the model has answered.
         """
         counts = ImageCounts.unpacked(observation[1], len(frame.space))
         right, predicted, true = _right_predicted_true(counts.confusion)
@@ -274,7 +274,7 @@ class Segmentation(EvaluatedTask[Tally]):
         )
 
     def details(self, features: Features, answer: AnswerRow, frame: Frame) -> Details | None:
-        """Returns the tally of the pixels, and of those by their probability of decided classes."""
+        """Returns the tally of pixels, and that of pixels by probability of decided classes."""
         if (found := self.pair(features, answer, frame)) is None:
             return None
         true, predicted = found

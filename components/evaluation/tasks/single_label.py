@@ -11,7 +11,8 @@ Definitions, with C the confusion counts (true class in rows, predicted class in
 - brier_score: the mean over examples of the squared distance between probabilities and truth
   (Brier, 1950: from 0 to 2).
 - calibration_error: the expected calibration error of the predicted class (Guo et al., 2017,
-  arXiv 1706.04599) over 15 equal bins of confidence. calibration_excess: less what chance explains.
+  arXiv 1706.04599) over 15 equal bins of confidence. calibration_excess: that error less the share
+due to chance.
 """
 
 import math
@@ -78,8 +79,7 @@ class Tally(Additive):
     def add(self, label: int, probabilities: npt.NDArray[np.floating], seed: int) -> None:
         """Counts one example: its class's index, its K predicted probabilities and its seed.
 
-        Probabilities that are not finite count as a prediction of the last class, with a loss of
-        NaN.
+        Non-finite probabilities count as a prediction of the last class, with a loss of NaN.
         """
         finite = bool(np.isfinite(probabilities).all())
         right = finite and int(probabilities.argmax()) == label
@@ -110,7 +110,7 @@ class Tally(Additive):
 
 
 def overall_scores(tally: Tally) -> dict[str, float]:
-    """Computes the metrics with one value a slice; NaN where undefined."""
+    """Computes the metrics with one value per slice; NaN where undefined."""
     per_class = class_scores(tally)
     n = tally.confusion.sum()
     recall = mean_known(per_class["recall"])
@@ -136,7 +136,7 @@ def class_scores(tally: Tally) -> dict[str, Floats]:
 
 
 def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]:
-    """Returns `class_scores` under the names that thresholds use."""
+    """Returns `class_scores` by their names in thresholds."""
     return {
         class_metric(metric, name): float(value)
         for metric, values in class_scores(tally).items()
@@ -145,7 +145,7 @@ def named_class_scores(tally: Tally, classes: Sequence[str]) -> dict[str, float]
 
 
 class SingleLabel(EvaluatedTask[Tally]):
-    """Single-label classification: one class an image."""
+    """Single-label classification: one class per image."""
 
     task = "single_label"
     outputs = (PROBABILITIES_OUTPUT,)
@@ -172,8 +172,8 @@ class SingleLabel(EvaluatedTask[Tally]):
     def observe(self, features: Features, answer: AnswerRow, frame: Frame) -> Observation:
         """Returns the label's place in the space, and the probabilities of the space.
 
-        An example without a label has the unknown one; a class that the model does not know has
-        probability 0.
+        An example without a label has the unknown class; a class that the model does not know
+        has probability 0.
         """
         (label,) = frame.indices(features.get(LABEL_TEXT) or (b"",))
         probabilities = np.zeros(len(frame.space), np.float32)

@@ -47,7 +47,7 @@ def test_a_configuration_as_users_write_it() -> None:
         ({"slices": [["region", "region"]]}, "with itself"),
         ({"slices": ["corruption"]}, "names the slices of evaluation.corruptions"),
         ({"slices": [[]]}, "at least 1 item"),
-        ({"bins": {"image/brightness": [1]}}, "by which no slice is cut"),
+        ({"bins": {"image/brightness": [1]}}, "bins has"),
         ({"slices": ["b"], "bins": {"b": [2, 1]}}, "ascending"),
         ({"allow": ["everything"]}, "cannot be allowed"),
         ({"allow": ["nan"]}, "cannot be allowed"),

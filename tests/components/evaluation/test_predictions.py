@@ -60,7 +60,7 @@ def test_what_is_no_table_of_predictions_is_refused_with_the_reason(tmp_path: Pa
     for content, reason in (
         (None, "no such file"),
         (b"key,answer", "not a Parquet file"),
-        (pa.table({"key": ["a"]}), "metadata lack"),
+        (pa.table({"key": ["a"]}), "metadata lacks"),
         (pa.table({"key": ["a"]}).replace_schema_metadata(HEAD.schema.metadata), "columns"),
     ):
         if isinstance(content, bytes):
