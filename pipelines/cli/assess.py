@@ -11,6 +11,7 @@ import click
 from pipelines.cli.options import LocalPath, json_option
 
 if TYPE_CHECKING:
+    from components.assessment.estimators import LabelledSample
     from components.assessment.record import Design
 
 _path = LocalPath(path_type=Path)
@@ -121,17 +122,9 @@ def sample(
 @json_option
 def report(folder: Path, labels: Path | None, incomplete: bool, as_json: bool) -> None:
     """Estimate the accuracy of a map and the area of its classes from the labels in DIR."""
-    from components.assessment.record import (
-        labelled_sample,
-        labels_in,
-        read_design,
-        read_labels,
-    )
     from components.assessment.report import facts_of, text_of
 
-    design = read_design(folder)
-    given = read_labels(labels, design) if labels else labels_in(folder, design)
-    found, _ = labelled_sample(design, given, incomplete=incomplete)
+    design, found, _ = _labelled(folder, labels, incomplete)
     facts = facts_of(design, found)
     click.echo(json.dumps(facts, indent=1) if as_json else text_of(facts))
 
@@ -154,16 +147,8 @@ def compare(
     """Compare the map whose sample is in DIR with OTHER_MAP on the same labels."""
     from components.assessment.class_map import open_class_map
     from components.assessment.comparison import compare as compare_maps
-    from components.assessment.record import (
-        labelled_sample,
-        labels_in,
-        read_design,
-        read_labels,
-    )
 
-    design = read_design(folder)
-    given = read_labels(labels, design) if labels else labels_in(folder, design)
-    found, ids = labelled_sample(design, given, incomplete=incomplete)
+    design, found, ids = _labelled(folder, labels, incomplete)
     result = compare_maps(design, found, ids, open_class_map(other, _names(classes)))
     if as_json:
         click.echo(json.dumps(asdict(result), indent=1))
@@ -199,6 +184,17 @@ def unsure(confidence: Path, block_px: int, count: int, output: Path | None, as_
             f"rows {block.row}-{block.row + block.height - 1}, columns {block.column}-"
             f"{block.column + block.width - 1}: mean confidence {block.confidence:.3f}"
         )
+
+
+def _labelled(
+    folder: Path, labels: Path | None, incomplete: bool
+) -> tuple["Design", "LabelledSample", tuple[int, ...]]:
+    """Returns a sample's design, its labelled units, and their ids."""
+    from components.assessment.record import labelled_sample, labels_in, read_design, read_labels
+
+    design = read_design(folder)
+    given = read_labels(labels, design) if labels else labels_in(folder, design)
+    return design, *labelled_sample(design, given, incomplete=incomplete)
 
 
 def _names(classes: str | None) -> tuple[str, ...]:
