@@ -1,13 +1,13 @@
-"""Confident learning: which labels disagree with probabilities of a model that never saw them.
+"""Confident learning: labels that disagree with a model that was not trained on them.
 
 After Northcutt, Jiang and Chuang (2021, arXiv 1911.00068). The threshold of a class is the mean
-probability that the model gives it where it is the label, so a class of which the model is rarely
-sure needs less. An example is confidently of the most probable class that reaches its threshold.
-The confident joint counts examples by given and by confident class.
+probability that the model gives it on examples with that label, so a class of which the model is
+rarely sure has a lower one. The confident class of an example is the most probable one that reaches
+its threshold. The confident joint counts examples by given and by confident class.
 
-Suspects are its off-diagonal, and examples without a confident class. Of these a row of the joint,
-scaled to all examples of its label, estimates how many are of each other class; those that are
-furthest ahead in it count.
+Suspects are the examples off its diagonal, and some without a confident class: each row of the
+joint, scaled to all examples with its label, estimates how many belong to each other class, and
+those with the largest margin for that class are taken.
 """
 
 import math
@@ -19,7 +19,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.int64]
 
-#: A mean of equal probabilities may be above them by rounding.
+#: Tolerance: rounding may put the mean of equal probabilities above them.
 _ROUNDING = 1e-6
 
 
@@ -28,10 +28,10 @@ class Confident:
     """Result for N examples of K classes.
 
     Attributes:
-        likely: [N], the class that an example may be of; the given one unless it is suspect.
+        likely: [N], the likely class of each example; the given one unless it is suspect.
         confidence: [N], probability of `likely`.
-        suspicion: [N], how far `likely` is ahead of the given class, in probability: above 0 for
-            the suspects and 0 for all others.
+        suspicion: [N], probability of `likely` minus that of the given class: above 0 for suspects,
+            0 for all others.
         joint: [K, K], examples by given and by confident class.
     """
 
@@ -48,7 +48,7 @@ class Confident:
 
 
 def thresholds(given: Ints, probabilities: Floats) -> Floats:
-    """Returns each class's threshold [K]; infinity for a class that no example is labelled with."""
+    """Returns each class's threshold [K]; infinity for a class that labels no example."""
     classes = probabilities.shape[1]
     counts = np.bincount(given, minlength=classes)
     own = probabilities[np.arange(len(given)), given]
@@ -60,7 +60,7 @@ def confident_classes(given: Ints, probabilities: Floats) -> Confident:
     """Finds suspects among examples with one class each.
 
     Args:
-        given: [N], the label's index; there is no example without one.
+        given: [N], index of each label; every example has one.
         probabilities: [N, K], out of fold.
 
     >>> given = np.array([0, 0, 0, 1, 1, 1])
@@ -90,8 +90,8 @@ def confident_classes(given: Ints, probabilities: Floats) -> Confident:
 
 
 def _estimated(given: Ints, ahead: Floats, joint: Ints) -> npt.NDArray[np.bool_]:
-    """Marks [N, K] the examples of each label that are furthest ahead in each other class, as many
-    as the joint estimates.
+    """Marks [N, K], for each label and each other class, the examples with the largest margin: as
+    many as the joint estimates.
     """
     marked = np.zeros(ahead.shape, bool)
     for label in np.unique(given).tolist():
@@ -113,7 +113,7 @@ def confident_presence(given: npt.NDArray[np.bool_], probabilities: Floats) -> F
         probabilities: [N, K], of each class's presence, out of fold.
 
     Returns:
-        [N, K]: the suspicion that the presence of a class is wrong; 0 where it is not suspect.
+        [N, K]: suspicion that the label on a class's presence is wrong; 0 if it is not suspect.
     """
     found = [
         confident_classes(
@@ -125,13 +125,13 @@ def confident_presence(given: npt.NDArray[np.bool_], probabilities: Floats) -> F
 
 
 def deviating_numbers(given: Floats, predicted: Floats, most: float = 3.5) -> Floats:
-    """Returns the suspicion of each number [N]: how many robust deviations its error is beyond
-    `most` of them, 0 within.
+    """Returns the suspicion of each number [N]: its error in robust deviations beyond `most` of
+    them, or 0.
 
-    The deviation is 1.4826 times the median distance of the errors from their median, which is the
-    standard deviation of normal errors, and which a few wrong numbers hardly move. Where more than
-    half of the errors are equal, so that this is 0, it is 1.2533 times the mean distance: as much
-    for normal errors, but every wrong number raises it.
+    The deviation is 1.4826 times the median distance of the errors from their median, which equals
+    the standard deviation of normal errors and which a few wrong numbers hardly change. If this is
+    0, because more than half of the errors are equal, it is 1.2533 times the mean distance: the
+    same for normal errors, but every wrong number raises it.
     """
     if not len(given):
         return np.zeros(0)

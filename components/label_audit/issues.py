@@ -78,10 +78,10 @@ def captions(issues: Iterable[LabelIssue], count: int) -> dict[str, str]:
 
 
 def corrections_csv(issues: Iterable[LabelIssue]) -> str:
-    """Returns the suggested labels as a table for `ingest.source.corrections`, a row an example.
+    """Returns the suggested labels as a table for `ingest.source.corrections`: one row per example.
 
-    `given` is there for the reader; ingest looks at key and label alone. Issues of masks and boxes,
-    which a label cannot correct, are left out.
+    `given` is for the reader; ingest uses only key and label. Issues of masks and boxes, which a
+    label cannot correct, are left out.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

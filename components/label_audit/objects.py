@@ -12,7 +12,7 @@ from components.raster.box_overlap import box_ious
 Floats = npt.NDArray[np.floating]
 Ints = npt.NDArray[np.integer]
 
-#: Overlap from which two boxes are of one object, and below which they have nothing in common.
+#: Overlap from which two boxes show one object, and below which they are unrelated.
 _SAME, _APART = 0.5, 0.1
 
 
@@ -40,7 +40,7 @@ class SuspectObject:
         kind: `missing` is not labelled, `spurious` is labelled where there is none, `class` has
             another class.
         given, likely: classes; None for a missing or a spurious one.
-        confidence: score of what was found; of a spurious one, 1 less the best score there.
+        confidence: score of the found object; of a spurious one, 1 minus the best score there.
         box: top, left, bottom, right.
     """
 
@@ -55,9 +55,9 @@ class SuspectObject:
 def suspect_objects(images: Sequence[Objects], classes: int) -> list[SuspectObject]:
     """Finds objects whose labels may be wrong, the most confident first.
 
-    A found object counts where its score reaches the mean score of found objects of its class that
-    agree with a label. A class of which the model never finds a labelled object gives no suspects,
-    since nothing is known of its scores.
+    A found object counts if its score reaches the mean score of found objects of its class that
+    agree with a label. A class of which the model finds no labelled object gives no suspects, since
+    nothing is known of its scores.
     """
     least = _thresholds(images, classes)
     found = [each for at, image in enumerate(images) for each in _suspects(at, image, least)]

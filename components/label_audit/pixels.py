@@ -11,7 +11,7 @@ from components.raster.pixel_tally import STEPS, PixelTally
 
 @dataclass(frozen=True)
 class SuspectArea:
-    """Pixels of one image that are labelled with one class and confidently of another.
+    """Pixels of one image with the label of one class and a confident prediction of another.
 
     Attributes:
         share: of the image's pixels with truth.
@@ -28,15 +28,16 @@ class SuspectArea:
 def suspect_areas(
     tallies: Sequence[PixelTally], classes: int, least_share: float = 0.02
 ) -> list[SuspectArea]:
-    """Finds areas that are labelled wrongly, the largest share of an image first.
+    """Finds wrongly labelled areas, the largest share of an image first.
 
-    A pixel is suspect where another class than the given one is predicted, at least as confidently
-    as that class is where it is right (the mean over all pixels).
+    A pixel is suspect if the model predicts another class than the given one, with at least the
+    mean confidence of that class on pixels where it is right.
 
     Args:
         tallies: of every image.
         classes: K.
-        least_share: smaller areas are left out; edges of objects differ by a pixel anywhere.
+        least_share: smaller areas are left out, since the edges of objects always differ by a
+        pixel.
     """
     middle = (np.arange(STEPS) + 0.5) / STEPS
     right = _total(tallies, classes)[np.arange(classes), np.arange(classes)]

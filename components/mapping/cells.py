@@ -1,4 +1,4 @@
-"""Maps of one answer for each tile: a cell of a coarse raster for a class, several, or a number."""
+"""Maps of one answer per tile: cells of a coarse raster with a class, several, or a number."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +48,7 @@ _CELLS = "cells.npz"
 
 
 class CellMap:
-    """The `Product` of models that give one answer for an image.
+    """The `Product` of models that give one answer per image.
 
     A cell is as large as the stride and lies in the middle of its tile. Its answers are kept in
     memory: K numbers for each tile.
@@ -123,7 +123,7 @@ class CellMap:
         if self._masks:
             path = self._write(percentile_spec(self.grid), self._percentiles, folder)
             outputs.append(percentile_output(path, self._config))
-        own = grid_fields(self.grid)  # a cell is many pixels of the item's grid
+        own = grid_fields(self.grid)  # a cell covers many pixels of the item's grid
         outputs = [
             replace(it, fields={**it.fields, **own}) if it.media_type == COG else it
             for it in outputs
@@ -156,7 +156,7 @@ class CellMap:
 
     @property
     def legend(self) -> list[Entry]:
-        """Names and colours of the classes; of numbers the least and the largest."""
+        """Names and colours of the classes; for numbers, of the least and the largest."""
         more = [MASKED_ENTRY] if self._masks else []
         if self._contract.classes:
             return [*legend_of(self._contract.classes), *more]

@@ -1,4 +1,4 @@
-"""Names, colours and counts of a raster's classes, as GDAL's side file and as STAC has them."""
+"""Names, colours and counts of a raster's classes, for GDAL's side file and for STAC."""
 
 import re
 import xml.etree.ElementTree as ET
@@ -14,7 +14,7 @@ from components.mapping.product import Output
 from components.raster.opencv import opencv
 from components.raster.pictures.colours import RGB
 
-#: Columns of GDAL's raster attribute table: name, type (0 is whole numbers, 2 is text) and usage.
+#: Columns of GDAL's raster attribute table: name, type (0 integer, 2 text) and usage.
 _COLUMNS = (
     ("Value", 0, 5),
     ("Class", 2, 2),
@@ -23,9 +23,9 @@ _COLUMNS = (
     ("Blue", 0, 8),
     ("Count", 0, 1),
 )
-#: Pixels of which OpenCV counts each one: its counts are float32.
+#: Most pixels that OpenCV counts exactly: its counts are float32.
 _COUNTED_PX = 1 << 24
-#: What a class of STAC's classification extension cannot have in its name.
+#: Characters that STAC's classification extension does not allow in the name of a class.
 _NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 #: Extension of `ClassTable.stac_fields`.
 CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
@@ -46,7 +46,7 @@ class ClassTable:
     counts: Sequence[int]
 
     def write(self, raster: Path) -> Output:
-        """Writes the side file in which GDAL, and so QGIS, looks for a raster attribute table."""
+        """Writes the side file in which GDAL, and thus QGIS, looks for a raster attribute table."""
         band = ET.Element("PAMRasterBand", band="1")
         categories = ET.SubElement(band, "CategoryNames")
         for name in self.names:
@@ -65,7 +65,7 @@ class ClassTable:
         root.append(band)
         ET.indent(root)
         path = raster.with_name(f"{raster.name}.aux.xml")
-        # GDAL takes UTF-8 for granted, and does not read a file that says so.
+        # GDAL assumes UTF-8, and does not read a file that declares it.
         path.write_text(ET.tostring(root, encoding="unicode"), encoding="utf-8")
         title = "Names, colours and counts of the classes"
         return Output("class_table", path, "application/xml", title)
@@ -73,7 +73,7 @@ class ClassTable:
     def stac_fields(self) -> dict[str, Any]:
         """Returns the classes as fields of the raster's STAC asset.
 
-        Names that are alike without the letters that STAC does not allow get their index.
+        Names that become equal without the characters that STAC does not allow get their index.
         """
         plain = [_NO_NAME.sub("_", name) for name in self.names]
         rows = zip(self.names, self.colours, self.counts, strict=True)

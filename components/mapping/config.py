@@ -18,40 +18,41 @@ VectorFormat = Literal["parquet", "fgb", "gpkg", "geojson"]
 
 
 class SceneReading(Frozen):
-    """Reading options of scenes that their files lack; the model's contract has the rest."""
+    """Properties of scenes that their files do not state; the model's contract has the rest."""
 
     bands: tuple[BandRequest, ...] = Field(
         default=(),
-        description="The scene's bands in the order of the model's, where their names differ.",
+        description="The scene's bands in the order of the model's, if their names differ.",
     )
     band_names: tuple[BandName, ...] = Field(
-        default=(), description="Of each file, in order, where the files do not name their bands."
+        default=(), description="Names of each file's bands, in order, if the files have none."
     )
     nodata: PixelValue | None = Field(
-        default=None, description="Stands for no measurement, whatever the files say."
+        default=None, description="Value of pixels without data; overrides that of the files."
     )
     scale: float | None = Field(
-        default=None, allow_inf_nan=False, description="Of every band, whatever the files say."
+        default=None, allow_inf_nan=False, description="Of every band; overrides that of the files."
     )
     offset: float | None = Field(default=None, allow_inf_nan=False, description="As scale.")
     stored: bool = Field(
         default=False,
-        description="Take the numbers as the files store them, whatever scale and offset they "
-        "state, for a model that was trained on stored numbers.",
+        description="Read the numbers as stored and ignore the files' scale and offset, for a "
+        "model that was trained on stored numbers.",
     )
     page: int | None = Field(default=None, ge=1, description="Of TIFF files with several pages.")
     valid_when: ValidWhen = "all"
     without_map: bool = Field(
         default=False,
-        description="Take rasters without a CRS, in pixel coordinates; photographs always are.",
+        description="Accept rasters without a CRS, in pixel coordinates, as photographs always "
+        "are.",
     )
     resample: bool = Field(
         default=False,
-        description="Resample scenes to the model's ground sample distance where they have "
-        "another; without it they are rejected.",
+        description="Resample scenes whose ground sample distance differs from the model's; "
+        "without it they are rejected.",
     )
     crs: str | None = Field(
-        default=None, description="To resample into, such as EPSG:32632; not set: the scene's own."
+        default=None, description="CRS to resample to, such as EPSG:32632; not set: the scene's."
     )
     resampling: ResamplingName = "bilinear"
 
@@ -93,8 +94,8 @@ class MapConfig(Frozen):
         default=None,
         ge=0,
         le=0.75,
-        description="Of neighbouring tiles, as a share of a tile's side; not set: a quarter, and "
-        "none for models that give one answer for a tile.",
+        description="Of neighbouring tiles, as a share of a tile's side; not set: a quarter, or "
+        "none for models that give one answer per tile.",
     )
     blend: Blend = Field(
         default="cosine",
@@ -117,22 +118,22 @@ class MapConfig(Frozen):
         ge=0,
         le=100,
         description="Mask the answers for tiles whose percentile of unknown imagery is "
-        "above this, such as 99, and write the percentiles (models of train.unknown). 100 leaves "
-        "nothing out.",
+        "above this, such as 99, and write the percentiles (models of train.unknown). 100 masks "
+        "nothing.",
     )
     min_score: float = Field(
         default=0.3, ge=0, le=1, description="Objects with a lower score are left out (detection)."
     )
     points: bool = Field(default=False, description="Objects as points, not boxes (detection).")
-    batch: int = Field(default=16, ge=1, le=1024, description="Tiles that the model gets at once.")
+    batch: int = Field(default=16, ge=1, le=1024, description="Tiles in one call of the model.")
     memory_mb: int = Field(
         default=160,
         ge=8,
-        description="Of decoded blocks and unfinished pixels; wider scenes are made in several "
+        description="For decoded blocks and unfinished pixels; wider scenes are made in several "
         "columns.",
     )
     checkpoint_s: float = Field(
-        default=10, ge=0, description="A killed run loses at most so many seconds of work."
+        default=10, ge=0, description="Most seconds of work that a killed run loses."
     )
 
     @property

@@ -8,13 +8,13 @@ from components.raster.scene.grid import Floats, Grid, crs_of, reproject
 
 Geometries = npt.NDArray[np.object_]
 
-#: Square metres of a CRS count as those of the ground where they differ by less: UTM's differ by
-#: 0.2 %, those of a polar stereographic projection by 5 %.
+#: Largest area distortion of a CRS that is ignored: UTM has 0.2 %, a polar stereographic
+#: projection 5 %.
 _TOLERANCE = 0.0025
-#: Straight edges on the map are curves on the ground: an edge as long as the grid gets so many
-#: parts.
+#: Parts into which an edge as long as the grid is divided: an edge is straight on the map and
+#: curved on the ground.
 _PARTS = 64
-#: Places along each axis where areas are compared.
+#: Points along each axis where areas are compared.
 _STEPS = 8
 
 
@@ -23,12 +23,12 @@ def ground_m2(geometries: Geometries, grid: Grid, crs: str) -> Floats:
 
     Args:
         geometries: (N,) of shapely, in the coordinates of `crs`.
-        grid: they lie on it.
+        grid: on which they lie.
         crs: of the grid.
 
     Returns:
-        (N,); NaN where a polygon reaches a place that has no area, as the antipode of the grid's
-        centre.
+        (N,); NaN for a polygon that reaches a point without an area, such as the antipode of the
+        grid's centre.
     """
     target = _equal_area(grid, crs)
     if not _is_true_to_area(grid, crs, target):
@@ -60,7 +60,7 @@ def _is_true_to_area(grid: Grid, crs: str, target: str) -> bool:
 
 
 def _cell_areas(xs: Floats, ys: Floats) -> Floats:
-    """Returns the areas of the cells of a lattice of places, by their diagonals."""
+    """Returns the areas of the cells of a lattice of points, by their diagonals."""
     first = xs[1:, 1:] - xs[:-1, :-1], ys[1:, 1:] - ys[:-1, :-1]
     second = xs[:-1, 1:] - xs[1:, :-1], ys[:-1, 1:] - ys[1:, :-1]
     areas: Floats = np.abs(first[0] * second[1] - first[1] * second[0]) / 2

@@ -17,7 +17,7 @@ from serving.store.versions import PROVENANCE_DIR, STAC_FILE
 
 
 class InProcessModel:
-    """A `TileModel` that TensorFlow runs here."""
+    """A `TileModel` that TensorFlow runs in this process."""
 
     requests = 1
 
@@ -25,12 +25,12 @@ class InProcessModel:
         """Loads the model.
 
         Args:
-            path: a folder of versions, whose newest is taken, or a SavedModel.
-            name: for people; by default that of the folder.
-            version: of a folder of versions; by default the newest.
+            path: a folder of versions, or a SavedModel.
+            name: for people; default: that of the folder.
+            version: within a folder of versions; default: the newest.
 
         Raises:
-            DataError: there is no model, it cannot be loaded, or it was exported before maps.
+            DataError: there is no model, it cannot be loaded, or its export cannot make maps.
         """
         pushed = load_pushed(path, version)
         self.contract = pushed.contract
@@ -43,7 +43,7 @@ class InProcessModel:
         if PIXELS_SIGNATURE not in self._model.signatures:
             raise DataError(
                 f"{self._model.path} was exported by an earlier version, and has no signature "
-                f"{PIXELS_SIGNATURE}, which maps need. Train and push it anew."
+                f"{PIXELS_SIGNATURE}, which maps need. Train and push it again."
             )
 
     def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:

@@ -1,5 +1,4 @@
-"""Division of a scene's map: columns that fit into memory, and bands of rows that are finished
-one after the other."""
+"""Division of a scene's map: columns that fit into memory, and bands of rows finished in turn."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -12,14 +11,14 @@ from components.raster.tiles.reading import unit_shape
 from components.raster.tiles.tiling import Edge, TilePlan
 from components.raster.tiles.view import View
 
-#: Rows of blocks that gather pixels, or are compressed, counted at the full resolution: two at it,
-#: and two of half the width for the first overview.
+#: Rows of blocks in memory, in rows of the full resolution: two that gather pixels or are
+#: compressed, and two of half the width for the first overview.
 _ROWS_OF_BLOCKS = 3
 
 
 @dataclass(frozen=True)
 class RowBand:
-    """Rows of tiles that begin in one row of the reader's blocks; they are read together.
+    """Rows of tiles that begin in the same row of the reader's blocks, and are read together.
 
     Attributes:
         tiles: numbers of the rows of tiles.
@@ -37,7 +36,7 @@ class Columns:
     """A part of a map, over its whole height.
 
     Attributes:
-        tiles: numbers of the columns of tiles that show it.
+        tiles: numbers of the columns of tiles that overlap it.
         own: those that begin in it.
         left: first column of pixels of the part.
         right: first column beyond it.
@@ -51,7 +50,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Layout:
-    """Tiles of a scene's map and the order in which they are worked off.
+    """Tiles of a scene's map and the order in which they are predicted.
 
     Attributes:
         plan: of all tiles.
@@ -91,10 +90,10 @@ def lay_out(
         view: the scene.
         size_px: rows and columns of a tile.
         stride_px: from tile to tile.
-        pixel_bytes: memory of a pixel of the map that is not written yet.
-        overlap_bytes: further memory of one at which rows of tiles overlap.
-        memory_bytes: about, of unfinished pixels and decoded blocks together; wider scenes are
-            divided into columns, and tiles on their borders are predicted twice.
+        pixel_bytes: memory of an unwritten pixel of the map.
+        overlap_bytes: further memory of such a pixel where rows of tiles overlap.
+        memory_bytes: approximate limit for unfinished pixels and decoded blocks together. Wider
+            scenes are divided into columns, and tiles on their borders are predicted twice.
         edge: what the last tile of a row or column does at the scene's edge.
     """
     grid = view.grid
@@ -133,7 +132,7 @@ def _bands(plan: TilePlan, unit_rows: int, shift: int) -> Iterator[RowBand]:
 
 
 def _columns(plan: TilePlan, width_px: int) -> Iterator[Columns]:
-    """Yields columns that end where blocks of rasters do; their tiles cover so many pixels."""
+    """Yields columns that end where blocks do and whose tiles cover at most `width_px` pixels."""
     left, step = 0, blocks.column_step_px()
     while left < plan.width_px:
         first = next(n for n, start in enumerate(plan.cols) if start + plan.size_px > left)

@@ -1,4 +1,4 @@
-"""Maps of several scenes: each in a folder of its own, or a reject with its reason."""
+"""Maps of several scenes: a folder for each, or a reject with its reason."""
 
 import datetime
 import json
@@ -55,11 +55,11 @@ class SceneMap:
     """The finished map of a scene.
 
     Attributes:
-        scene_id: which scene.
-        folder: with its files.
+        scene_id: of the scene.
+        folder: of its files.
         files: their names.
         rejects: tiles that could not be read.
-        is_new: False where an earlier run had finished it.
+        is_new: False if an earlier run had finished it.
     """
 
     scene_id: str
@@ -81,9 +81,9 @@ def map_scenes(
     """Yields the map of each scene, or the reject of one that cannot be mapped.
 
     Raises:
-        ConfigError: model and settings do not go together.
-        SkymillError: the server cannot be reached, or the disk is full; finished maps and the parts
-            of an unfinished one stay, and the same call continues there.
+        ConfigError: model and settings do not fit together.
+        SkymillError: the server cannot be reached, or the disk is full. Finished maps and the parts
+            of an unfinished one stay, and the same call continues from there.
 
     >>> from components.mapping.served import ServedModel
     >>> from components.raster.scene.folders import find_scenes
@@ -116,17 +116,17 @@ def map_scene(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> SceneMap:
-    """Makes the map of a scene in a folder of its own: `output / scene_id`.
+    """Makes the map of a scene in the folder `output / scene_id`.
 
     The folder appears when it is complete. A finished map of the same scene, model and settings is
-    returned as it is.
+    returned unchanged.
 
     Raises:
         SceneRejected: the scene cannot be read.
-        MapRejected: it does not go with the model, there is another map of it, or another run is
-            making it.
+        MapRejected: the scene does not fit the model, another map is in its place, or another run
+            is making it.
         DataError: the model fails.
-        ConfigError: model and settings do not go together.
+        ConfigError: model and settings do not fit together.
     """
     _check_name(source.scene_id)
     check_tells_unknown(model.contract, config)
@@ -139,7 +139,7 @@ def map_scene(
     _check_replaceable(target, view, overwrite=overwrite)
     folder = output / UNFINISHED / source.scene_id
     with only_run(folder, source.scene_id):
-        # A run that ended just now may have finished it.
+        # A run that has just ended may have finished it.
         found = _finished(target, source.scene_id, identity)
         return found or _make(view, model, config, output, identity, on_progress)
 
@@ -152,7 +152,7 @@ def _make(
     identity: str,
     on_progress: OnProgress | None,
 ) -> SceneMap:
-    """Makes the map among the unfinished ones, and moves it to its place when it is complete."""
+    """Makes the map in the folder of unfinished ones, and moves it to its place when complete."""
     scene_id = view.scene.scene_id
     folder, target = output / UNFINISHED / scene_id, output / scene_id
     layouts = layouts_for(view, model.contract, config)
@@ -181,20 +181,20 @@ def _check_unchanged(view: View, model: TileModel, config: MapConfig, identity: 
     """Rejects a scene whose files were replaced while they were read.
 
     Raises:
-        MapRejected: they were, so that the map may be of two scenes.
+        MapRejected: they were, so the map may mix two scenes.
     """
-    with suppress(OSError):  # a file that is gone was replaced by nothing
+    with suppress(OSError):  # a deleted file was not replaced
         if identity_of(view, model, config) != identity:
             raise MapRejected(
                 view.scene.scene_id,
                 MapReason.CHANGED,
-                "its files were replaced while they were read, so that the map may be of two "
-                "scenes. Give the command again when nothing writes them.",
+                "its files were replaced while they were read, so the map may mix two scenes. "
+                "Give the command again once nothing writes to them.",
             )
 
 
 def _check_name(scene_id: str) -> None:
-    """Rejects a scene whose name would lead out of the folder of outputs; a catalogue may give any.
+    """Rejects a scene whose name leads out of the output folder; a catalogue may give any name.
 
     Raises:
         MapRejected: it does.
@@ -207,10 +207,10 @@ def _check_name(scene_id: str) -> None:
 
 
 def _check_place(scene_id: str, output: Path) -> None:
-    """Rejects a scene whose map would lie in that of another one, or replace those below it.
+    """Rejects a scene whose map would lie inside that of another one, or contain it.
 
     Raises:
-        MapRejected: it would, as of `a/b` beside `a`.
+        MapRejected: it would, such as `a/b` beside `a`.
     """
     target, report = output / scene_id, output / scene_id / _REPORT
     above = [output / it / _REPORT for it in PurePath(scene_id).parents if it.parts]
@@ -226,11 +226,11 @@ def _check_place(scene_id: str, output: Path) -> None:
 
 
 def _check_replaceable(target: Path, view: View, *, overwrite: bool) -> None:
-    """Rejects a scene in whose place lies what `overwrite` must not replace, or may not yet.
+    """Rejects a scene if its place holds something that may not be replaced.
 
     Raises:
-        MapRejected: there is a map and `overwrite` is False; or files that are no map, the scene
-            itself, or a link.
+        MapRejected: it holds a map and `overwrite` is False; or files that are not a map, the
+            scene itself, or a link.
     """
 
     def refusal(what: str) -> MapRejected:
@@ -242,7 +242,7 @@ def _check_replaceable(target: Path, view: View, *, overwrite: bool) -> None:
         return
     if not (target / _REPORT).is_file():
         raise refusal(
-            "is no map of this command, and is never replaced. Move it away, or choose another "
+            "is not a map of this command, and is never replaced. Move it away, or choose another "
             "--output."
         )
     if not overwrite:
@@ -256,7 +256,7 @@ def _check_replaceable(target: Path, view: View, *, overwrite: bool) -> None:
 
 
 def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
-    """Draws scene and answer beside each other."""
+    """Draws scene and answer side by side."""
     grid, path = task.view.grid, folder / "map.png"
     scene = task.thumbnail.picture(UNKNOWN_RGB)
     answer = task.product.picture(folder, scene)
@@ -271,11 +271,11 @@ def _picture(task: SceneTask, model: TileModel, folder: Path) -> Output:
 def layouts_for(view: View, contract: Contract, config: MapConfig) -> tuple[Layout, ...]:
     """Lays out the tiles of a scene, once for each scale.
 
-    A tile of another scale is as much larger or smaller; the model resizes it to its input.
+    A tile at another scale is larger or smaller by that factor; the model resizes it to its input.
 
     Raises:
-        ConfigError: the model does not take square tiles, or is asked at several scales and does
-            not detect objects.
+        ConfigError: the model does not take square tiles, or several scales are given for a model
+            that does not detect objects.
     """
     size, image = config.tile_px or tile_px(contract), contract.image
     blends = contract.form == "pixels"
@@ -319,13 +319,13 @@ def tile_px(contract: Contract) -> int:
     if len(sides) > 1:
         raise ConfigError(
             f"the model learnt from images of {min(sides)} to {max(sides)} pixels a side, and a "
-            "map is made of square tiles: choose their side (--tile-px)."
+            "map is made of square tiles: choose their size (--tile-px)."
         )
     return sides.pop()
 
 
 def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
-    """Returns a finished map; None where there is none, or another one."""
+    """Returns a finished map; None if there is none, or a different one."""
     try:
         report = json.loads((target / _REPORT).read_text())
     except (OSError, ValueError):
@@ -337,7 +337,7 @@ def _finished(target: Path, scene_id: str, identity: str) -> SceneMap | None:
 
 
 def _masked(product: Product, config: MapConfig) -> dict[str, object]:
-    """Returns the fields of the report on what was masked; none where nothing may be."""
+    """Returns the report's fields on masking; empty if the map is not masked."""
     if not config.masks_unknown:
         return {}
     counts = product.masked().report()
@@ -371,7 +371,7 @@ def _now() -> str:
 def _remove(folder: Path, output: Path) -> None:
     """Removes a scene's unfinished folder, and those above it that become empty."""
     shutil.rmtree(folder)
-    with suppress(OSError):  # until one is not empty
+    with suppress(OSError):  # stops at the first that is not empty
         while folder.parent != output:
             folder = folder.parent
             folder.rmdir()

@@ -1,9 +1,9 @@
 """Merging of objects that overlapping tiles found more than once.
 
-Two boxes of different tiles are one object where they agree in what both tiles saw: each box is
-clipped to the ground that the tiles share, and the clipped boxes are compared. A tile that saw only
-a part of an object is thereby compared by that part alone, so that small neighbours do not vanish
-in large ones. Boxes of one tile are never compared: the model has done that.
+Two boxes of different tiles are one object if they agree in the area that both tiles saw: each box
+is clipped to this area, and the clipped boxes are compared. So a tile that saw only a part of an
+object is compared by that part, and small neighbours do not vanish in large ones. Boxes of the same
+tile are never compared: the model has done that.
 """
 
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ import shapely
 Edges = npt.NDArray[np.float64]
 Pairs = npt.NDArray[np.int64]
 
-#: Least overlap (intersection over union) of two boxes of one object, in what both tiles saw.
+#: Least overlap (intersection over union) of two boxes of one object, in the area of both tiles.
 LEAST_IOU = 0.5
-#: An edge so near to its tile's edge is taken for cut.
+#: Largest distance from its tile's edge at which an edge counts as cut.
 CUT_PX = 2.0
 
 
@@ -29,7 +29,7 @@ class DetectedObjects:
         boxes: (N, 4): top, left, bottom, right in pixels of the scene.
         classes: (N,) indices.
         scores: (N,).
-        tiles: (N, 4): the window of each one's tile, as boxes are.
+        tiles: (N, 4): the window of each object's tile, in the form of `boxes`.
     """
 
     boxes: Edges
@@ -41,7 +41,7 @@ class DetectedObjects:
         return len(self.boxes)
 
     def at(self, places: npt.NDArray[np.generic]) -> "DetectedObjects":
-        """Returns the objects at some places."""
+        """Returns the objects at the given indices."""
         return DetectedObjects(
             self.boxes[places], self.classes[places], self.scores[places], self.tiles[places]
         )
@@ -50,8 +50,8 @@ class DetectedObjects:
 def merge(found: DetectedObjects, height_px: int, width_px: int) -> DetectedObjects:
     """Returns each object once, by falling score.
 
-    Of boxes of one object the best is kept among those that are whole in their tile. An object that
-    is whole in no tile becomes the box around its parts, with the best of their scores.
+    Of the boxes of one object, the best that is whole in its tile is kept. An object that is whole
+    in no tile becomes the box around its parts, with their best score.
 
     Args:
         found: objects of all tiles.
@@ -78,13 +78,13 @@ def merge(found: DetectedObjects, height_px: int, width_px: int) -> DetectedObje
         )
     )
     boxes = together.boxes
-    # Ties by place, so that the order of tiles does not show.
+    # Ties are broken by position, so the order of tiles has no effect.
     order = np.lexsort((boxes[:, 1], boxes[:, 0], together.classes, -together.scores))
     return together.at(order)
 
 
 def is_cut(found: DetectedObjects, height_px: int, width_px: int) -> npt.NDArray[np.bool_]:
-    """Returns which boxes end at their tile's edge, where the scene goes on."""
+    """Marks boxes that end at their tile's edge where the scene continues, (N,)."""
     boxes, tiles = found.boxes, found.tiles
     near = np.abs(boxes - tiles) <= CUT_PX
     near[:, :2] &= tiles[:, :2] > 0
@@ -93,7 +93,7 @@ def is_cut(found: DetectedObjects, height_px: int, width_px: int) -> npt.NDArray
 
 
 def _same_object(found: DetectedObjects) -> Pairs:
-    """Returns pairs (P, 2), first below second, of boxes that are one object."""
+    """Returns pairs (P, 2) of boxes that are one object, the lower index first."""
     boxes = found.boxes
     tree = shapely.STRtree(shapely.box(boxes[:, 1], boxes[:, 0], boxes[:, 3], boxes[:, 2]))
     pairs = tree.query(tree.geometries, predicate=None).T
@@ -123,10 +123,9 @@ def _area(boxes: Edges) -> npt.NDArray[np.float64]:
 
 
 def _best(scores: npt.NDArray[np.float64], pairs: Pairs) -> npt.NDArray[np.bool_]:
-    """Returns which boxes are kept: from the best score down, unless a kept one is the same object.
+    """Marks boxes to keep: from the best score down, unless a kept one is the same object.
 
-    All boxes whose better neighbours are decided are decided together, so that a few rounds
-    suffice.
+    Each round decides all boxes whose better neighbours are decided, so a few rounds suffice.
     """
     rank = np.empty(len(scores), np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))

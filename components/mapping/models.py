@@ -1,4 +1,4 @@
-"""Models that answer tiles: the same answers from this process or from a server."""
+"""Models that answer for tiles: the same answers from this process or from a server."""
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
@@ -12,7 +12,7 @@ from components.raster.tiles.view import View
 from serving.contract.contract import Contract
 
 #: Arrays of N rows by the names of `serving.contract.names`. Segmentation answers with
-#: `class_probabilities` (N, K, H, W), in the shape of the model's input. Models that tell unknown
+#: `class_probabilities` (N, K, H, W), in the shape of the model's input. Models that detect unknown
 #: imagery add `unknown_percentile` (N,).
 TileAnswers: TypeAlias = Mapping[str, npt.NDArray[np.generic]]
 
@@ -24,9 +24,9 @@ class TileModel(Protocol):
         contract: its contract.
         name: for people and for the metadata of maps.
         version: the version that answers; None if unknown.
-        identity: changes with the model's answers; a map is only continued with the same.
-        item: place of its STAC item; None if unknown.
-        requests: how many requests it works on at a time.
+        identity: changes with the model's answers; a map is continued only if it is the same.
+        item: location of its STAC item; None if unknown.
+        requests: number of requests that it works on at a time.
     """
 
     contract: Contract
@@ -47,9 +47,9 @@ class TileModel(Protocol):
 def answers(
     batches: Generator[Sequence[Tile], None, None], model: TileModel, view: View
 ) -> Iterator[tuple[Sequence[Tile], TileAnswers]]:
-    """Yields batches with their answers, in order; reading and asking overlap.
+    """Yields batches with their answers, in order; reading and predicting overlap.
 
-    At most `model.requests` batches are under way, and one more is read ahead.
+    At most `model.requests` batches are in progress, and one more is read ahead.
     """
 
     def asked(tiles: Sequence[Tile]) -> tuple[Sequence[Tile], TileAnswers]:

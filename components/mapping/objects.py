@@ -56,15 +56,14 @@ class ObjectMap:
         self._tiles: list[Edges] = []
 
     def create(self) -> None:
-        """Begins with no object."""
+        """Begins without objects."""
         self._found, self._tiles = [], []
 
     def begin(self, columns: Columns, band: int) -> None:
-        """Needs nothing: objects are merged at the end."""
+        """Does nothing: objects are merged at the end."""
 
     def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
-        """Takes the objects that reach the least score and have a valid pixel, but those of masked
-        tiles."""
+        """Adds the objects with the least score and a valid pixel, except those of masked tiles."""
         masked = self._masked(tiles, answer)
         for number, tile in enumerate(tiles):
             labels = np.asarray(answer[BOX_LABELS_OUTPUT][number], np.int64)
@@ -83,7 +82,7 @@ class ObjectMap:
             self._found.append(DetectedObjects(boxes, labels[kept], scores[kept], windows).at(real))
 
     def _masked(self, tiles: Sequence[Tile], answer: TileAnswers) -> Mask:
-        """Notes the percentiles of tiles, and returns which are masked, (N,)."""
+        """Records the percentiles of tiles, and marks the masked ones, (N,)."""
         known = np.ones(len(tiles), np.bool_)
         if not self._masks:
             return ~known
@@ -94,10 +93,10 @@ class ObjectMap:
         return masked_where(stored, self._config)
 
     def lose(self, key: TileKey) -> None:
-        """Knows of no objects there but those of other tiles."""
+        """Does nothing: only the objects of other tiles are known there."""
 
     def finish(self, band: int) -> None:
-        """Needs nothing."""
+        """Does nothing."""
 
     def save(self, folder: Path) -> None:
         """Writes the objects so far."""
@@ -166,7 +165,7 @@ class ObjectMap:
         return Features("objects", "Objects", kind, self._grid.crs, placed, columns)
 
     def _looked_at(self) -> Features:
-        """Returns the tiles with their percentiles, and which of them are masked."""
+        """Returns the tiles with their percentiles, and whether each is masked."""
         rows = self._tile_percentiles
         columns = {"unknown_percentile": rows[:, 4] * PERCENTILE_STEP, "masked": self._is_masked}
         title = "Tiles with their percentile of unknown imagery"
@@ -183,7 +182,7 @@ class ObjectMap:
 
 
 def _have_ground(boxes: Edges, tile: Tile) -> Mask:
-    """Returns which boxes (N, 4) in pixels of the scene have a valid pixel of a tile."""
+    """Marks boxes (N, 4), in pixels of the scene, that hold a valid pixel of a tile."""
     if tile.valid.all():
         return np.ones(len(boxes), np.bool_)
     height, width = tile.valid.shape
@@ -198,7 +197,7 @@ def _have_ground(boxes: Edges, tile: Tile) -> Mask:
 
 
 def _drawn(box: Edges) -> tuple[float, float, float, float]:
-    """Returns left, top, right, bottom of a box (4,) in a picture, where it has a pixel or more."""
+    """Returns left, top, right, bottom of a box (4,) in a picture, at least one pixel in size."""
     top, left, bottom, right = box.tolist()
     return left, top, max(right - 1, left), max(bottom - 1, top)
 

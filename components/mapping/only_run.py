@@ -10,7 +10,7 @@ _LOCK = ".lock"
 
 
 def only_run(folder: Path, scene_id: str) -> AbstractContextManager[None]:
-    """Makes a scene's folder of scratch files, and keeps other runs from it meanwhile.
+    """Makes a scene's scratch folder, and locks it against other runs.
 
     Raises:
         MapRejected: on entry, if another run is making the map.

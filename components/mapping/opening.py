@@ -18,13 +18,12 @@ _PHOTOGRAPH = ("red", "green", "blue")
 
 
 def view_for(source: SceneSource, contract: Contract, reading: SceneReading) -> View:
-    """Opens a scene as the model needs it.
+    """Opens a scene in the form that the model needs.
 
     Raises:
         SceneRejected: the scene cannot be read, or lacks a band.
-        MapRejected: it has another ground sample distance than the training tiles, or another scale
-            or offset.
-        ConfigError: `reading` does not go with the model.
+        MapRejected: its ground sample distance, scale or offset is not that of the training tiles.
+            ConfigError: `reading` does not fit the model.
     """
 
     def unreadable(why: str) -> SceneRejected:
@@ -63,7 +62,7 @@ def view_for(source: SceneSource, contract: Contract, reading: SceneReading) -> 
 
 
 def _common_dtype(scene: Scene, bands: tuple[str | int, ...]) -> str | None:
-    """Returns the dtype to convert to; None where all bands share one that a payload can hold."""
+    """Returns the dtype to convert to; None if all bands share one that a payload can hold."""
     found = {band.file.dtype for band in scene.select(bands)}
     return None if len(found) == 1 and found <= set(SAMPLE_TYPES) else COUNTING_DTYPE
 
@@ -71,7 +70,7 @@ def _common_dtype(scene: Scene, bands: tuple[str | int, ...]) -> str | None:
 def _warp(
     scene: Scene, bands: tuple[str | int, ...], contract: Contract, reading: SceneReading
 ) -> Warp | None:
-    """Returns the warp to the model's ground sample distance; None where the scene has it."""
+    """Returns the warp to the model's ground sample distance; None if the scene has it."""
     trained = contract.tiles.gsd_m if contract.tiles is not None else None
     own = scene.select(bands)[0].file.grid.gsd_m
     near = contract.tiles is None or own is None or contract.tiles.is_near_gsd(own)

@@ -1,4 +1,4 @@
-"""The picture of a map: scene and answer side by side, with a legend and a scale bar."""
+"""Picture of a map: scene and answer side by side, with a legend and a scale bar."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from components.raster.pictures.fonts import font
 from components.raster.pictures.sheet import Entry
 from components.raster.pictures.stretch import Picture
 
-#: Where nothing is known.
+#: Colour of nodata.
 UNKNOWN_RGB = (40, 42, 48)
 _BACKGROUND, _INK = (24, 26, 30), (235, 235, 235)
 _MARGIN_PX, _LINE_PX, _FONT_PX, _SWATCH_PX = 12, 22, 15, 14
@@ -20,14 +20,14 @@ _LEAST_SIDE_PX = 320
 def map_picture(
     scene: Picture, answer: Picture, legend: Sequence[Entry], title: str, pixel_m: float | None
 ) -> Image.Image:
-    """Draws the picture.
+    """Draws the picture of a map.
 
     Args:
         scene: (H, W, 3).
         answer: of the same shape.
         legend: names and colours of the answer.
-        title: in the first line.
-        pixel_m: ground of a pixel of the pictures, for the scale bar; None without a map.
+        title: first line.
+        pixel_m: size of a picture's pixel on the ground, for the scale bar; None without a CRS.
     """
     enlarged = max(1, -(-_LEAST_SIDE_PX // max(scene.shape[:2])))
     pictures = [np.kron(it, np.ones((enlarged, enlarged, 1), np.uint8)) for it in (scene, answer)]
@@ -53,7 +53,7 @@ def map_picture(
 
 
 def round_length(most_m: float) -> float:
-    """Returns the longest length of 1, 2 or 5 times a power of ten that is not above a length."""
+    """Returns the largest 1, 2 or 5 times a power of ten that is not above a length."""
     power = 10.0 ** math.floor(math.log10(most_m))
     return max(step * power for step in (1, 2, 5) if step * power <= most_m)
 
@@ -61,7 +61,7 @@ def round_length(most_m: float) -> float:
 def _draw_scale(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], width_px: int, pixel_m: float
 ) -> None:
-    """Draws a bar of a round length, of at most a third of the picture."""
+    """Draws a bar of a round length, at most a third of the picture wide."""
     length = round_length(width_px / 3 * pixel_m)
     left, top = corner
     right = left + round(length / pixel_m)

@@ -1,4 +1,4 @@
-"""Polygons of the areas of each class in a raster of classes."""
+"""Polygons of the areas of each class in a class raster."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def class_polygons(
 ) -> Features:
     """Returns the polygons of a class raster: pixels of one class that share an edge.
 
-    GDAL reads the raster row by row; memory grows with the number of polygons alone.
+    GDAL reads the raster row by row; memory grows only with the number of polygons.
 
     Args:
         path: of the raster, values as indices into `classes`.
@@ -34,7 +34,7 @@ def class_polygons(
         found = [(rings, int(value)) for rings, value in shapes if int(value) < len(classes)]
     geometries = np.array([_polygon(rings["coordinates"]) for rings, _ in found], object)
     indexes = np.array([index for _, index in found], np.int64)
-    if found:  # GDAL gives map coordinates; corners of pixels are whole numbers
+    if found:  # GDAL gives map coordinates; pixel corners are integers
         geometries = shapely.transform(
             geometries, lambda at: np.rint(np.stack(grid.to_pixels(*at.T)[::-1], axis=1))
         )

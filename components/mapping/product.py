@@ -1,4 +1,4 @@
-"""Products: what a map of each task consists of, gathered tile by tile."""
+"""Products: content of a map for each task, gathered tile by tile."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,12 +37,12 @@ class Output:
 
 
 class Masked(NamedTuple):
-    """Parts of a map that were left out as unknown imagery.
+    """Parts of a map that were masked as unknown imagery.
 
     Attributes:
         unit: pixels, cells or tiles.
-        left_out: their number.
-        of: number of all that a model predicted.
+        left_out: number of masked ones.
+        of: number of all that the model predicted.
     """
 
     unit: str
@@ -50,24 +50,24 @@ class Masked(NamedTuple):
     of: int
 
     def report(self) -> dict[str, object]:
-        """Returns the counts as `map.json` has them, with the share; 0 of nothing."""
+        """Returns the fields of `map.json`: the counts and the share, which is 0 without a unit."""
         return {**self._asdict(), "share": round(self.left_out / max(self.of, 1), 6)}
 
 
 class Product(Protocol):
     """Gathers the answers of a scene's tiles into files.
 
-    Everything it has gathered is either in its files or in what `save` writes, so that a killed
-    run can be continued by `load`.
+    Everything gathered is either in its files or in those that `save` writes, so `load` can
+    continue a killed run.
 
     Attributes:
-        blends: tiles on the border of two columns are needed by both of them.
+        blends: both columns need the tiles on the border between them.
     """
 
     blends: bool
 
     def create(self) -> None:
-        """Begins a map with nothing known."""
+        """Begins an empty map."""
 
     def begin(self, columns: Columns, band: int) -> None:
         """Begins some columns of the layout, or continues them at a band."""
@@ -76,13 +76,13 @@ class Product(Protocol):
         """Adds the answers for tiles that have valid pixels."""
 
     def lose(self, key: TileKey) -> None:
-        """Notes a tile that cannot be read."""
+        """Records a tile that cannot be read."""
 
     def finish(self, band: int) -> None:
         """Ends a band: no later tile changes its pixels."""
 
     def save(self, folder: Path) -> None:
-        """Writes what is unfinished, and makes sure that the disk has what is finished."""
+        """Writes unfinished parts, and makes sure that finished ones are on disk."""
 
     def load(self, folder: Path) -> None:
         """Restores what `save` wrote, instead of `create`."""
@@ -91,10 +91,10 @@ class Product(Protocol):
         """Writes the finished files into a folder."""
 
     def picture(self, folder: Path, scene: Picture) -> Picture:
-        """Draws the finished map, from the files in the folder, in the shape of the scene's."""
+        """Draws the finished map from the files in the folder, in the shape of `scene`."""
 
     def masked(self) -> Masked:
-        """Counts what was left out of the finished map as unknown imagery."""
+        """Counts the parts of the finished map that were masked as unknown imagery."""
 
     @property
     def legend(self) -> list[Entry]:

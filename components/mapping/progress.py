@@ -1,4 +1,4 @@
-"""Progress of a map that is kept on disk, so that a killed run is continued."""
+"""Progress of a map on disk, from which a killed run continues."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from components.raster.tiles.view import View
 
 _STATE = "state.json"
 _CHECKPOINT = "checkpoint-"
-#: Changes with the arrays of a checkpoint and with the layout of maps.
+#: Increases with every change of a checkpoint's arrays or of the layout of maps.
 _FORMAT = 4
 
 
@@ -27,11 +27,11 @@ class MapProgress:
     """Position of a run.
 
     Attributes:
-        layout: the layout that is worked on.
-        columns: its columns that are worked on.
+        layout: index of the current layout.
+        columns: index of its current columns.
         band: the next band in them.
         done: tiles so far.
-        measured: those among them that had valid pixels.
+        measured: those of them that had valid pixels.
         rejects: tiles that cannot be read.
     """
 
@@ -44,24 +44,24 @@ class MapProgress:
 
 
 def identity_of(view: View, model: TileModel, config: MapConfig) -> str:
-    """Returns a digest of all that a map follows from: its files, the model, and the settings.
+    """Returns a digest of all that determines a map: its files, the model, and the settings.
 
-    A remote file counts by its address alone.
+    A remote file counts only by its address.
     """
     files = [
         (file.path, "" if is_remote(file.path) else str(state_of(file.path))) for file in view.files
     ]
     shown = config.model_dump(mode="json", exclude={"memory_mb", "checkpoint_s"})
-    # Columns, and so the order of sums, follow from the memory.
+    # The memory determines the columns, and thus the order of sums.
     parts = [view.scene.scene_id, files, model.identity, shown, config.memory_mb, repr(view.grid)]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 @contextmanager
 def checkpoint(folder: Path, identity: str, progress: MapProgress) -> Iterator[Path]:
-    """Makes a folder for the files of a checkpoint, which count from the end of the context on.
+    """Makes a folder for the files of a checkpoint, which takes effect when the context ends.
 
-    Those of the former checkpoint stay until then: a run that is killed in between has them.
+    The files of the former checkpoint stay until then, for a run that is killed in between.
     """
     place = checkpoint_folder(folder, progress)
     place.mkdir(exist_ok=True)
@@ -78,7 +78,7 @@ def checkpoint_folder(folder: Path, progress: MapProgress) -> Path:
 
 
 def save_progress(folder: Path, identity: str, progress: MapProgress) -> None:
-    """Writes the progress; it replaces the former one in one step."""
+    """Writes the progress, which atomically replaces the former one."""
     partial = folder / f"{_STATE}.part"
     with partial.open("w") as file:
         json.dump({"identity": identity, "format": _FORMAT, **asdict(progress)}, file)
@@ -88,7 +88,7 @@ def save_progress(folder: Path, identity: str, progress: MapProgress) -> None:
 
 
 def load_progress(folder: Path, identity: str) -> MapProgress | None:
-    """Reads the progress; None where there is none of this map, or an earlier version wrote it."""
+    """Reads the progress; None if there is none of this map, or an earlier version wrote it."""
     try:
         found = json.loads((folder / _STATE).read_text())
     except (OSError, ValueError):

@@ -8,7 +8,7 @@ from components.raster.tiles.tile import TileReject
 
 
 class MapReason(StrEnum):
-    """Reason codes of scenes that a model cannot map; those of reading are `Reason`s."""
+    """Reason codes of scenes that a model cannot map; reading them has its own: `Reason`."""
 
     WRONG_GSD = "wrong_gsd"
     WRONG_SCALING = "wrong_scaling"
@@ -22,7 +22,7 @@ class MapReason(StrEnum):
 
 
 class MapRejected(RejectedScene[MapReason]):
-    """One scene gets no map; others can."""
+    """One scene cannot be mapped; others can."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The map of one scene: tiles to the model, answers to a product, files into place."""
+"""Map of one scene: tiles to the model, answers to a product, files into place."""
 
 import shutil
 import time
@@ -25,7 +25,7 @@ from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tile import Tile, TileReject
 from components.raster.tiles.view import View
 
-#: Called with the tiles done and all tiles of the scene.
+#: Called with the number of tiles done and of all tiles of the scene.
 OnProgress = Callable[[int, int], None]
 
 # The layout's columns bound the memory; the reader must not divide them further.
@@ -34,14 +34,14 @@ _ALL_AT_ONCE = 2**62
 
 @dataclass(frozen=True)
 class SceneTask:
-    """A scene that is to be mapped.
+    """A scene to map.
 
     Attributes:
-        view: its bands on its grid, as the model needs them.
-        layouts: of its tiles, which are worked off one after the other.
+        view: its bands on its grid, in the form that the model needs.
+        layouts: of its tiles, processed one after the other.
         product: gathers the answers.
         thumbnail: gathers the scene's picture.
-        folder: for scratch files and progress; exists.
+        folder: an existing one, for scratch files and progress.
     """
 
     view: View
@@ -54,10 +54,10 @@ class SceneTask:
 def gather(
     task: SceneTask, model: TileModel, config: MapConfig, on_progress: OnProgress | None = None
 ) -> tuple[MapReject, ...]:
-    """Asks the model for every tile of a scene, and gathers the answers in the product.
+    """Predicts every tile of a scene, and gathers the answers in the product.
 
-    A run that was killed is continued at its last checkpoint, if scene, model and settings are
-    still the same; the result is then the same.
+    A killed run continues from its last checkpoint if scene, model and settings are still the same;
+    so is the result.
 
     Returns:
         The tiles that cannot be read.
@@ -108,7 +108,7 @@ def gather(
 
 
 def _next(progress: MapProgress, layouts: Sequence[Layout]) -> MapProgress:
-    """Returns the place after a band: the next one, or the first of the next columns or layout."""
+    """Returns the next position: the next band, or the first of the next columns or layout."""
     layout = layouts[progress.layout]
     if progress.band + 1 < len(layout.bands):
         return replace(progress, band=progress.band + 1)
@@ -126,7 +126,7 @@ def _gather_band(
 ) -> tuple[int, tuple[MapReject, ...]]:
     """Adds the tiles of one band; batches end with it, so that they are the same in every run.
 
-    The picture of the scene takes them if `is_shown`.
+    The picture of the scene shows them if `is_shown`.
 
     Returns:
         The number of tiles with valid pixels, and the tiles that cannot be read.
@@ -177,7 +177,7 @@ def _count(task: SceneTask) -> int:
 
 
 def put_in_place(folder: Path, target: Path) -> None:
-    """Moves a finished folder to its place, in one step where nothing is there yet."""
+    """Moves a finished folder to its place: atomically, if nothing is there yet."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists():
         shutil.rmtree(target)

@@ -32,14 +32,14 @@ from serving.tasks.segmentation.planes import (
 )
 
 _REQUESTS = 4
-#: Of a request's pixels, before they are encoded; a quarter of the embedded server's own bound.
+#: Size of a request's pixels before they are encoded: a quarter of the embedded server's limit.
 _REQUEST_BYTES = 16 << 20
 
 
 class ServedModel:
     """A `TileModel` that a server runs; use it as a context manager.
 
-    All tiles go to the version that answered first, so that a map is of one model even where a
+    All tiles go to the version that answered first, so that a map comes from one model even if a
     newer one is pushed meanwhile. TensorFlow Serving does not report its version over REST.
     """
 
@@ -48,7 +48,7 @@ class ServedModel:
     item: str | None = None
 
     def __init__(self, client: PredictClient, name: str, version: int | None = None) -> None:
-        """Asks the server for the model's contract.
+        """Reads the model's contract from the server.
 
         Raises:
             DataError: the model has none.
@@ -78,7 +78,7 @@ class ServedModel:
     def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
         """Returns the answer for each tile; see `TileModel`.
 
-        Servers bound a request's size, so that large tiles go in several requests.
+        Servers limit the size of a request, so large tiles are sent in several.
         """
         count = max(1, _REQUEST_BYTES // max(tiles[0].pixels.nbytes, 1))
         parts = [self._ask(tiles[n : n + count], view) for n in range(0, len(tiles), count)]
@@ -115,12 +115,12 @@ def _contract_of(client: PredictClient, version: int | None) -> RawAnswer:
     except InvalidRequest as error:
         raise DataError(
             f"the server's model has no contract ({error}): it was pushed by an earlier version. "
-            "Train and push it anew."
+            "Train and push it again."
         ) from error
 
 
 def _encoded(tile: Tile, view: View, contract: Contract) -> bytes:
-    """Encodes a tile as the model's decoder takes it: a payload, or a PNG of a photograph."""
+    """Encodes a tile for the model's decoder: a payload, or a PNG of a photograph."""
     image = contract.image
     if image.bands is None:
         file = io.BytesIO()

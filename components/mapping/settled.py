@@ -1,4 +1,4 @@
-"""Final answers of the pixels of a band, as the bytes that rasters store."""
+"""Final answers of a band's pixels, as the bytes that rasters store."""
 
 from typing import TypeAlias
 
@@ -18,18 +18,18 @@ Indices: TypeAlias = npt.NDArray[np.unsignedinteger]
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
 PROBABILITY_STEP = 0.004
 PROBABILITY_NODATA = 255
-#: Pixels that are compared at a time, about: they fit into a core's cache.
+#: About the number of pixels compared at a time, which fit into a core's cache.
 _CHUNK_PX = 1 << 15
 
 
 def settled_bytes(classes: int, config: MapConfig) -> int:
-    """Returns the memory of a pixel of `Settled`: class, confidence and what else is wanted."""
+    """Returns the bytes per pixel of `Settled`: class, confidence and any optional planes."""
     more = classes * config.probabilities + config.masks_unknown
     return np.dtype(mask_dtype(classes)).itemsize + 1 + more
 
 
 class Settled:
-    """Class and probability of each pixel in some rows, which move down a scene.
+    """Class and probability of each pixel in a window of rows that moves down a scene.
 
     Attributes:
         top: the first row in the scene.
@@ -37,7 +37,7 @@ class Settled:
         confidence: (rows, width), the probability of the class in steps of `PROBABILITY_STEP`.
         probabilities: (K, rows, width) in the same steps; K is 0 if they are not wanted.
         percentiles: (rows, width) of unknown imagery, as `components.mapping.unknown` stores them;
-            no rows if nothing is masked by them.
+            no rows if they mask nothing.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Settled:
         """Starts with nothing known.
 
         Args:
-            count: K, of classes.
-            rows: that are kept at a time.
+            count: K, the number of classes.
+            rows: number of rows kept at a time.
             left: the first column in the scene.
-            right: the first one beyond the last.
+            right: the column after the last.
             top: the first row.
-            config: says whether the probabilities of all classes are kept, and which percentiles
-                are masked.
+            config: whether to keep the probabilities of all classes, and the percentile above
+                which to mask.
         """
         self._count, self._config = count, config
         width = right - left
@@ -65,13 +65,13 @@ class Settled:
         self.percentiles = np.full((rows, width), PERCENTILE_NODATA, np.uint8)
 
     def put(self, window: Window, values: Floats, valid: Mask | None) -> None:
-        """Sets the pixels of a window, whose values are final.
+        """Sets the pixels of a window to their final values.
 
         Args:
             window: of the scene.
             values: (K, H, W) class probabilities; (K + 1, H, W) with the percentiles of unknown
                 imagery, where they mask.
-            valid: (H, W), where they are known; None is everywhere.
+            valid: (H, W), where they are known; None: everywhere.
         """
         top, left = window.row - self.top, window.col - self._left
         chunks = max(1, round(window.area_px / _CHUNK_PX))
@@ -95,7 +95,7 @@ class Settled:
                 plane[here] = as_bytes(own, hidden)
 
     def move(self, rows: int, kept: int) -> None:
-        """Moves below the first rows; `kept` rows below them may be known already."""
+        """Moves down by some rows; `kept` rows below them may be known already."""
         self.top += rows
         for array, fill in (
             (self.classes, self._nodata),
@@ -126,7 +126,7 @@ class Settled:
 def most_probable(values: Floats, dtype: npt.DTypeLike) -> tuple[Indices, Floats]:
     """Returns each pixel's class (H, W), and its probability, of values (K, H, W).
 
-    Of equally probable classes the first is taken. Faster than numpy's argmax along the first axis.
+    The first of equally probable classes wins. Faster than numpy's argmax along the first axis.
     """
     cv, best = opencv(), values[0]
     classes, number = np.zeros(best.shape, dtype), np.empty(best.shape, dtype)

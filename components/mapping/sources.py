@@ -1,4 +1,4 @@
-"""Scenes that a user names: files, folders, addresses, STAC items and queries."""
+"""Scenes named by a user: files, folders, addresses, STAC items and queries."""
 
 import os
 from collections import Counter
@@ -14,7 +14,7 @@ from components.raster.scene.gdal import SUFFIXES
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.stac_query import StacQuery
 
-#: Of photographs, which only a model of photographs takes.
+#: Suffixes of photographs, which only a model of photographs takes.
 PHOTOGRAPHS = (".jpg", ".jpeg", ".png")
 _STAC = (".json", ".geojson")
 
@@ -27,14 +27,14 @@ def scenes_at(
     layout: Layout = "file",
     query: StacQuery | None = None,
 ) -> FoundScenes:
-    """Finds the scenes at several places, in their order.
+    """Finds the scenes at several locations, in their order.
 
     Args:
         locations: raster files, folders of them, addresses of rasters, or files of STAC items.
-        reading: names the bands where files do not.
-        photographs: JPEG and PNG files in folders are scenes, too.
-        layout: of folders: each file is a scene, or each folder with a file for each band.
-        query: of a STAC source, beside the locations.
+        reading: names of bands that files do not name.
+        photographs: JPEG and PNG files in folders are scenes too.
+        layout: of folders: a scene is a file, or a folder with a file for each band.
+        query: to a STAC source, beside the locations.
 
     Raises:
         DataError: there is nothing, or two scenes have one id.
@@ -62,7 +62,9 @@ def _at(
         name = PurePosixPath(location.partition("://")[2]).stem
         return FoundScenes((SceneSource(name, (BandFile(location, reading.band_names),)),))
     if not os.path.exists(location):
-        raise DataError(f"{location} is neither a folder nor a file. Name where the scenes are.")
+        raise DataError(
+            f"{location} is neither a folder nor a file. Name the folder or file with the scenes."
+        )
     names = reading.band_names
     return calibrated(find_scenes(location, layout=layout, band_names=names, suffixes=suffixes))
 

@@ -1,8 +1,8 @@
-"""The STAC item of a map: its files, and the scene and the model that it was derived from.
+"""STAC item of a map: its files, and the scene and the model that it was derived from.
 
-The model is named as STAC's machine learning model extension (MLM) recommends for what a model
-made: by its name, and by its own item where the model lies beside one. MLM itself is not declared,
-since it asks for all of the model's properties, which are in that item.
+It names the model as STAC's machine learning model extension (MLM) recommends for a model's
+outputs: by its name, and by its own item if it has one. MLM itself is not declared, since it
+requires all of the model's properties, which are in that item.
 """
 
 import datetime
@@ -36,7 +36,7 @@ def stac_item(view: View, model: TileModel, outputs: Sequence[Output], made: str
 
     Args:
         view: the scene.
-        model: that answered.
+        model: that made the map.
         outputs: files beside the item.
         made: date and time, ISO 8601.
     """
@@ -118,7 +118,7 @@ def _asset(output: Output) -> dict[str, Any]:
 
 
 def _moment(acquired: str | None) -> str | None:
-    """Returns an acquisition's date or time as RFC 3339 has it."""
+    """Returns an acquisition's date or time in the form of RFC 3339."""
     if acquired is None:
         return None
     found = datetime.datetime.fromisoformat(acquired)

@@ -1,4 +1,4 @@
-"""A small picture of a scene, taken from its tiles as they pass: no pixel is read twice."""
+"""Small picture of a scene, taken from its tiles as they pass: no pixel is read twice."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _SIDE_PX = 1024
 
 
 class SceneThumbnail:
-    """Every n-th pixel of one band or three."""
+    """Every n-th pixel of one or three bands."""
 
     def __init__(self, view: View, side_px: int = _SIDE_PX) -> None:
         height, width = view.grid.height_px, view.grid.width_px
@@ -25,7 +25,7 @@ class SceneThumbnail:
         self._valid = np.zeros(self.shape, np.bool_)
 
     def add(self, tiles: Sequence[Tile]) -> None:
-        """Takes the pixels of tiles."""
+        """Adds the pixels of tiles."""
         for tile in tiles:
             window = tile.key.window
             rows, cols = -window.row % self.step, -window.col % self.step
@@ -38,7 +38,7 @@ class SceneThumbnail:
             )
             where = slice(top, top + height), slice(left, left + width)
             self._valid[where] = valid[:height, :width]
-            for number, band in enumerate(self._bands):  # numpy's lists of indices take longer
+            for number, band in enumerate(self._bands):  # indexing by a list takes longer
                 self._pixels[*where, number] = pixels[:height, :width, band]
 
     def picture(self, nodata_rgb: tuple[int, int, int]) -> Picture:
@@ -48,7 +48,7 @@ class SceneThumbnail:
         return picture_of(self._pixels, self._valid, bands, stretch, nodata_rgb=nodata_rgb)
 
     def save(self, folder: Path) -> None:
-        """Writes what has been taken so far."""
+        """Writes the pixels so far."""
         np.savez(folder / _FILE, pixels=self._pixels, valid=self._valid)
 
     def load(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class SceneThumbnail:
 
 
 def _shown(view: View) -> list[int]:
-    """Returns red, green and blue by their common names, else the first three bands or one."""
+    """Returns red, green and blue by their common names, else the first three bands, or one."""
     names = [band.common_name or band.name for band in view.bands]
     if {"red", "green", "blue"} <= set(names):
         return [names.index(colour) for colour in ("red", "green", "blue")]

@@ -1,7 +1,7 @@
 """Directories of a TIFF file, read and written as bytes.
 
 The format is that of TIFF 6.0, section 2, and of BigTIFF (libtiff's design document), where counts
-and offsets have eight bytes. Only little-endian files are known.
+and offsets have eight bytes. Only little-endian files are supported.
 """
 
 import struct
@@ -31,8 +31,8 @@ class TagValues:
     """The values of a tag.
 
     Attributes:
-        type: of each.
-        count: of them.
+        type: of each value.
+        count: number of values.
         data: their bytes.
     """
 
@@ -47,7 +47,7 @@ Directory: TypeAlias = Mapping[int, TagValues]
 
 @dataclass(frozen=True)
 class _Layout:
-    """Formats, as `struct` names them, of one of the two kinds of files."""
+    """`struct` formats of one of the two kinds of files."""
 
     magic: bytes
     offset: str
@@ -65,7 +65,7 @@ def integers(type_: int, *values: int) -> TagValues:
 
 
 def read_directories(data: bytes) -> tuple[list[Directory], bytes]:
-    """Returns the directories of a file that is not BigTIFF, and what is before the first of them.
+    """Returns the directories of a file that is not BigTIFF, and the bytes before the first one.
 
     Raises:
         ValueError: it is another kind of file.
@@ -97,9 +97,9 @@ def written(directories: Sequence[Directory], before: bytes = b"", *, big: bool 
     """Returns the beginning of a file: its header, and directories one after the other.
 
     Args:
-        directories: their offsets of blocks count from the file's start.
+        directories: with offsets of blocks from the file's start.
         before: bytes between the header and the first directory.
-        big: makes it a BigTIFF.
+        big: make it a BigTIFF.
     """
     layout = _BIG if big else _CLASSIC
     start = len(layout.magic) + struct.calcsize(layout.offset)
@@ -114,7 +114,7 @@ def written(directories: Sequence[Directory], before: bytes = b"", *, big: bool 
 
 
 def _directory(directory: Directory, at: int, layout: _Layout, *, is_last: bool) -> bytes:
-    """Returns a directory that begins at a place, followed by the values that it points at."""
+    """Returns a directory that begins at an offset, followed by the values that it points to."""
     entry_bytes, offset_bytes = struct.calcsize(layout.entry), struct.calcsize(layout.offset)
     entries = [struct.pack(layout.count, len(directory))]
     outside = at + len(entries[0]) + len(directory) * entry_bytes + offset_bytes
@@ -130,5 +130,5 @@ def _directory(directory: Directory, at: int, layout: _Layout, *, is_last: bool)
 
 
 def _aligned(data: bytes, start: int) -> bytes:
-    """Returns bytes that begin at a place with zeros behind them, up to a multiple of 16."""
+    """Pads bytes that begin at an offset with zeros, up to a multiple of 16."""
     return data + bytes(-(start + len(data)) % 16)

@@ -1,7 +1,7 @@
-"""Masking of a map by the score of unknown imagery, which models trained with `unknown` tell.
+"""Masking of a map by the score of unknown imagery, from models trained with `unknown`.
 
 Each tile has a percentile: the share of the eval split with no higher score. Where tiles overlap,
-it is blended as their answers are.
+it is blended like their answers.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from serving.tasks.reliability import UNKNOWN_PERCENTILE_OUTPUT
 #: Percentiles are stored in steps of this, as bytes; 255 is nodata.
 PERCENTILE_STEP = 0.5
 PERCENTILE_NODATA = 255
-#: In pictures.
+#: Colour of masked pixels in pictures.
 MASKED_RGB: RGB = (120, 60, 120)
 MASKED_ENTRY = ("unknown imagery", MASKED_RGB)
 
@@ -32,15 +32,15 @@ Percentiles = npt.NDArray[np.float32]
 
 
 def check_tells_unknown(contract: Contract, config: MapConfig) -> None:
-    """Refuses to mask the maps of a model that does not tell unknown imagery.
+    """Refuses to mask the maps of a model that does not detect unknown imagery.
 
     Raises:
         ConfigError: it does not.
     """
     if config.masks_unknown and contract.unknown is None:
         raise ConfigError(
-            "the model does not tell unknown imagery, by which the map would be masked: set "
-            "train.unknown: true, train and push it anew, or leave mask_unknown "
+            "the model does not detect unknown imagery, by which the map would be masked: set "
+            "train.unknown: true, train and push it again, or leave mask_unknown "
             "(--mask-unknown) out."
         )
 
@@ -53,8 +53,8 @@ def percentiles_of(answer: TileAnswers) -> Percentiles:
     """
     if UNKNOWN_PERCENTILE_OUTPUT not in answer:
         raise DataError(
-            "the model tells unknown imagery for images, but not for the tiles of a map: it was "
-            "exported by an earlier version. Train and push it anew."
+            "the model detects unknown imagery in images, but not in the tiles of a map: it was "
+            "exported by an earlier version. Train and push it again."
         )
     return np.asarray(answer[UNKNOWN_PERCENTILE_OUTPUT], np.float32)
 
@@ -66,13 +66,13 @@ def stored_percentiles(percentiles: Percentiles, known: Mask) -> npt.NDArray[np.
 
 
 def masked_where(stored: npt.NDArray[np.uint8], config: MapConfig) -> Mask:
-    """Returns where stored percentiles are above that of the configuration; nodata is not."""
+    """Marks stored percentiles above the configured one; never nodata."""
     least = np.inf if config.mask_unknown is None else config.mask_unknown
     return np.asarray((stored != PERCENTILE_NODATA) & (stored * PERCENTILE_STEP > least), np.bool_)
 
 
 def masked_in(unit: str, parts: Iterable[npt.NDArray[np.generic]], config: MapConfig) -> Masked:
-    """Counts what is masked in parts of stored percentiles; nodata does not count."""
+    """Counts masked values in parts of stored percentiles; nodata does not count."""
     left_out = known = 0
     for part in parts:
         stored = np.asarray(part, np.uint8)
@@ -88,7 +88,7 @@ def percentile_spec(grid: Grid) -> RasterSpec:
 
 
 def percentile_output(path: Path, config: MapConfig) -> Output:
-    """Describes the finished raster of percentiles, and what follows from it."""
+    """Describes the finished raster of percentiles and its effect on the other files."""
     title = "Percentile of unknown imagery"
-    description = f"The other files have nothing where it is above {config.mask_unknown:g}."
+    description = f"The other files are empty where it is above {config.mask_unknown:g}."
     return Output("unknown", path, COG, title, {"description": description})

@@ -23,16 +23,16 @@ _MEDIA_TYPES: dict[VectorFormat, str] = {
     "gpkg": "application/geopackage+sqlite3",
     "geojson": "application/geo+json",
 }
-#: GDAL's driver and options of layers. GeoJSON as RFC 7946 has it: longitude and latitude, polygons
-#: cut at the date line, to a tenth of a millimetre: GDAL's own centimetre moves the corners of fine
-#: pixels, and makes polygons touch themselves.
+#: GDAL's driver and options of layers. GeoJSON follows RFC 7946: longitude and latitude, polygons
+#: cut at the date line. It is precise to a tenth of a millimetre: GDAL's default, a centimetre,
+#: moves the corners of fine pixels and makes polygons touch themselves.
 _DRIVERS: dict[VectorFormat, tuple[str, Mapping[str, str]]] = {
     "fgb": ("FlatGeobuf", {}),
     "gpkg": ("GPKG", {}),
     "geojson": ("GeoJSON", {"RFC7946": "YES", "COORDINATE_PRECISION": "9"}),
 }
 
-#: Parts of an edge that is as long as all geometries together.
+#: Parts into which an edge as long as the extent of all geometries is divided.
 _PARTS = 64
 
 
@@ -62,7 +62,7 @@ def write_vectors(
 ) -> list[Output]:
     """Writes a file of each format.
 
-    GeoJSON is left out of a map in pixel coordinates: it knows longitude and latitude alone.
+    GeoJSON is left out for a map in pixel coordinates: it allows only longitude and latitude.
     """
     outputs = []
     for suffix in formats:
@@ -83,9 +83,9 @@ def write_vectors(
 
 
 def _along_curves(features: Features) -> Features:
-    """Divides long edges, which are straight on the map and curves in longitude and latitude.
+    """Divides long edges, which are straight on the map and curved in longitude and latitude.
 
-    Over the 100 km of a Sentinel-2 scene they part by 200 m at 48 degrees, and divided by 5 cm.
+    Over the 100 km of a Sentinel-2 scene at 48 degrees they deviate by 200 m; divided, by 5 cm.
     """
     if features.crs is None or not len(features.geometries) or crs_of(features.crs).is_geographic:
         return features

@@ -1,7 +1,7 @@
 """Weights with which overlapping tiles contribute to a pixel, along one axis of a scene.
 
 A tile's weight at a pixel is the product of its weights along both axes. Along each axis the
-weights of all tiles add up to 1 at every pixel, and therefore their products do as well.
+weights of all tiles add up to 1 at every pixel, so their products do too.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from components.raster.tiles.tiling import Edge, starts
 
 Blend = Literal["cosine", "constant", "crop"]
-#: Share of an overlap, at a tile's edge, that does not count with `cosine`.
+#: Share of an overlap, at a tile's edge, that `cosine` leaves out.
 _UNUSED = 0.25
 
 Weights = npt.NDArray[np.float32]
@@ -24,10 +24,10 @@ class TileSpan(NamedTuple):
     """Pixels along an axis at which a tile counts.
 
     Attributes:
-        first: of them in the scene.
-        next: where the next tile begins to count.
-        end: beyond them.
-        weights: at all of them.
+        first: the first one, in the scene.
+        next: the first one at which the next tile counts.
+        end: the pixel after the last.
+        weights: at each pixel.
     """
 
     first: int
@@ -41,20 +41,19 @@ def tile_starts(
 ) -> tuple[int, ...]:
     """Returns the starts of tiles that cover one axis.
 
-    With `snap` the last tile is moved inwards, so that a scene's edge is seen by a tile that is
-    full of pixels. A scene smaller than a tile gets one, padded.
+    With `snap` the last tile is moved inwards, so that a tile full of pixels covers the scene's
+    edge. A scene smaller than a tile gets one padded tile.
     """
     return starts(length_px, size_px, stride_px, "pad" if length_px < size_px else edge)
 
 
 def axis_weights(tops: Sequence[int], size_px: int, blend: Blend) -> Weights:
-    """Returns the weights (T, size) of T tiles along one axis, from their starts, rising.
+    """Returns the weights (T, size) of T tiles along one axis, from their starts in rising order.
 
     Over the pixels that two neighbours share, `cosine` passes from one tile to the other by half a
-    wave of a cosine, `constant` takes the mean, and `crop` changes tiles in the middle. The wave
-    leaves out the outer quarter of the shared pixels on either side, where a network sees most of
-    what it lacks beyond a tile's edge. Where a tile has no neighbour, at a scene's edges, its
-    weight stays whole.
+    cosine wave, `constant` takes the mean, and `crop` changes tiles in the middle. The wave leaves
+    out the outer quarter of the shared pixels on either side, where a network lacks most context.
+    Where a tile has no neighbour, at a scene's edges, its weight is 1.
     """
     places = np.arange(size_px) + 0.5
     raw = np.ones((len(tops), size_px))
@@ -82,8 +81,8 @@ class TileAxis:
         """Returns the pixels at which each tile counts, by its start.
 
         Args:
-            left: place before which nothing counts.
-            right: place from which nothing counts; None is the end of the last tile.
+            left: the first pixel that counts.
+            right: the pixel after the last that counts; None: the end of the last tile.
         """
         right = self._tops[-1] + self._weights.shape[1] if right is None else right
         counting = []
@@ -102,7 +101,7 @@ class TileAxis:
 
 
 def _rise(way: npt.NDArray[np.float64], blend: Blend) -> npt.NDArray[np.float64]:
-    """Returns the weight of a tile along the part (0 to 1) that it shares with the one before."""
+    """Returns a tile's weight along its overlap (0 to 1) with the one before."""
     if blend == "constant":
         return np.ones_like(way)
     if blend == "crop":

@@ -14,17 +14,17 @@ _View = TypeVar("_View", bound=PipelineOptions)
 
 
 def make_pipeline(args: Sequence[str]) -> beam.Pipeline:
-    """Makes a pipeline with Beam's options, such as `--runner=FlinkRunner`."""
+    """Makes a pipeline from Beam's options, such as `--runner=FlinkRunner`."""
     _inspect_methods_once()
     return beam.Pipeline(options=_ParsedOnce(list(args)))
 
 
 class _ParsedOnce(PipelineOptions):
-    """Options of which each view is made once.
+    """Options that make each view only once.
 
-    Beam asks for a view several times for every transform, and builds a parser of the command line
-    each time: nearly a third of the time of an evaluation of a few hundred examples. Views share
-    their values, so that one is as good as another.
+    Beam requests a view several times for every transform, and builds a command-line parser each
+    time: nearly a third of the time of an evaluation of a few hundred examples. Views share their
+    values, so one can serve all requests.
     """
 
     def view_as(self, cls: type[_View]) -> _View:
@@ -34,7 +34,7 @@ class _ParsedOnce(PipelineOptions):
         return views[cls]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leaves the views out of copies, which have values of their own."""
+        """Leaves the views out of copies, which have their own values."""
         return {name: it for name, it in super().__getstate__().items() if name != "_views"}
 
 
@@ -42,12 +42,12 @@ _Inspect = Callable[[Any], tuple[list[str], list[Any]]]
 
 
 def _inspect_methods_once() -> None:
-    """Lets Beam remember the arguments of the methods of its DoFns.
+    """Caches the arguments of the methods of Beam's DoFns.
 
     Beam looks for state and timers among the arguments of all methods of a DoFn, several times for
-    each transform: thousands of times for the evaluation of a model. Nothing but the function
-    behind a method determines them. Beam offers no way to say so, hence a function of its module is
-    replaced; a release without that function is left as it is, and merely slower.
+    each transform: thousands of times for the evaluation of a model. Only the function behind a
+    method determines them. Beam has no option for this, so a function of its module is replaced; a
+    release without that function stays unchanged, and is merely slower.
     """
     inspect: _Inspect | None = getattr(core, "get_function_args_defaults", None)
     if inspect is not None and not hasattr(inspect, "__wrapped__"):

@@ -61,9 +61,9 @@ class BeamNodeExecutor(_Node, BaseBeamExecutor):
     """Executor of a node that makes Beam pipelines."""
 
     def __init__(self, context: BaseBeamExecutor.Context | None = None) -> None:
-        # TFX's own constructor packs its installation, 52 MB of temporary files that stay, as a
-        # dependency of workers elsewhere, even where there are none. Such workers need Skymill, and
-        # TFX comes with it in their image.
+        # TFX's own constructor packs its installation as a dependency of remote workers, even if
+        # there are none: 52 MB of temporary files that stay. Remote workers need Skymill, and TFX
+        # comes with it in their image.
         super(BaseBeamExecutor, self).__init__(context)
         self._beam_pipeline_args = list(context.beam_pipeline_args or ()) if context else []
         self._make_beam_pipeline_fn = context.make_beam_pipeline_fn if context else None

@@ -8,8 +8,8 @@ from typing import Any
 def page_templates(package: str, **filters: Callable[..., str]) -> Any:
     """Returns the Jinja environment of the templates in a package's folder `templates`.
 
-    A name that a template misses is an error. The filter `number` is there; `filters` are further
-    ones.
+    A template that uses an unknown name fails. The filter `number` is included; `filters` adds
+    others.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -25,7 +25,7 @@ def page_templates(package: str, **filters: Callable[..., str]) -> Any:
 
 
 def number_text(value: float | None) -> str:
-    """Writes a number for people: counts whole, others to three places, a dash for none.
+    """Formats a number for people: counts whole, others to three places, a dash for None.
 
     >>> number_text(1512), number_text(0.92014), number_text(-0.0002), number_text(None)
     ('1,512', '0.920', '0.000', '–')

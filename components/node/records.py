@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from components.raster.batched import batched
 
-#: TensorFlow's reader of records without the warning that recommends tf.data, whose threads and
-#: tensors cost two to three times the processor time where records leave the graph as bytes.
+#: TensorFlow's reader of records, without its warning that recommends tf.data: whose threads and
+#: tensors take two to three times the processor time if records leave the graph as bytes.
 _open_records = inspect.unwrap(tf.compat.v1.io.tf_record_iterator)
 
 
@@ -21,7 +21,7 @@ def shards(folder: str) -> tuple[str, ...]:
 
 
 def records(*paths: str) -> Iterator[bytes]:
-    """Yields the serialized examples of files; a name that ends with .gz says it is compressed."""
+    """Yields the serialized examples of files; those named .gz are compressed."""
     for path in paths:
         yield from _open_records(path, "GZIP" if path.endswith(".gz") else "")
 

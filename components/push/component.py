@@ -47,10 +47,10 @@ class PushSpec(ComponentSpec):
 class Push(BaseComponent):
     """Publishes a checked model as the next version, with its provenance; output `pushed`.
 
-    `pushed` has the custom properties pushed_version, pushed (0 when the baseline holds the very
-    same model), pushed_destination, and where something failed after the version was published,
-    warning. A failed report refuses the push, even without stop nodes. Because `baseline` is looked
-    up anew in every run, so is this node.
+    `pushed` has the custom properties pushed_version, pushed (0 if the baseline holds the same
+    model), pushed_destination, and warning, if something failed after the version was published.
+    A failed report refuses the push, even without stop nodes. Because every run looks up
+    `baseline` again, every run also executes this node.
     """
 
     SPEC_CLASS = PushSpec
@@ -75,8 +75,8 @@ class Push(BaseComponent):
         infra_report: BaseChannel[Any] | None = None,
         own_report: BaseChannel[Any] | None = None,
     ) -> None:
-        """Args: `model_base` and `endpoint` as the Baseline node has them; `about` and `rejects`,
-        which ingest gives, go into the model card."""
+        """Args: `model_base` and `endpoint` as for the Baseline node; `about` and `rejects`, from
+        ingest, go into the model card."""
         super().__init__(
             PushSpec(
                 config=config.model_dump_json(),

@@ -36,7 +36,7 @@ class Executor(NodeExecutor):
     """Reads `config`, `model_base`, `endpoint`, `fingerprint` and `about`; fills `pushed`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Raises GateFailed, StaleBaselineError or PushError; nothing is pushed then."""
+        """Raises GateFailed, StaleBaselineError or PushError, and then pushes nothing."""
         config = PushConfig.model_validate_json(properties["config"])
         reports = [read_report(inputs[name]) for name in REPORTS if name in inputs]
         for report in reports:

@@ -1,4 +1,4 @@
-"""Provenance beside a pushed model: its origin, and why it passed the gates."""
+"""Provenance beside a pushed model: its origin, and the evidence by which it passed the gates."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from components.gate.report import GateReport
 from components.raster.errors import DataError
 
 PROVENANCE_FILE = "provenance.json"
-#: Key of the digest of provenance.json in it.
+#: Key in provenance.json of its own digest.
 OWN_DIGEST = "own_sha256"
 
 _FRAMEWORKS = (
@@ -30,7 +30,7 @@ _FRAMEWORKS = (
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Version of the installed package, and the commit where it runs from a checkout."""
+    """Version of the installed package, and the commit if it runs from a checkout."""
 
     package: str | None
     commit: str | None
@@ -43,11 +43,11 @@ class Lineage:
     Attributes:
         run_id: the pipeline run that pushes it.
         data_fingerprint: of the source of its examples.
-        span: the span of that source; empty where it has none.
+        span: the span of that source; empty if it has none.
         baseline_version: the version that it was compared with; None for the first one.
         model_sha256: the `serving.store.digest.model_digest` of the pushed model.
         artifacts: URIs of the run's artifacts, by content.
-        tuned: the values that a search found and the model was trained with, by their paths.
+        tuned: the values that a search chose for training, by their paths.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ def provenance_of(
 ) -> dict[str, Any]:
     """Returns the origin of a model as plain values.
 
-    Raises DataError for an evaluation without metrics of all examples.
+    Raises DataError for an evaluation without metrics over all examples.
     """
     return {
         **asdict(lineage),
@@ -112,7 +112,7 @@ def provenance_files(
 
 
 def document_digest(document: Mapping[str, Any]) -> str:
-    """Returns the SHA-256, in hex, of the values of a provenance.json but for its own digest.
+    """Returns the SHA-256, in hex, of the values of a provenance.json except its own digest.
 
     >>> document_digest({"a": 1, "b": 2}) == document_digest({"b": 2, "a": 1, OWN_DIGEST: "0"})
     True
@@ -135,7 +135,9 @@ def overall_metrics(metrics_json: bytes) -> dict[str, object]:
             **overall["candidate"],
         }
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"no metrics of all examples to push with ({error!r})") from error
+        raise DataError(
+            f"no metrics over all examples to push with ({error!r}): run the evaluation again"
+        ) from error
 
 
 def framework_versions() -> dict[str, str | None]:
@@ -144,7 +146,7 @@ def framework_versions() -> dict[str, str | None]:
 
 
 def code_version() -> CodeVersion:
-    """Returns the running code's version: `git describe` adds `-dirty` for a changed checkout."""
+    """Returns the running code's version; `git describe` adds `-dirty` for a changed checkout."""
     return CodeVersion(_installed("skymill"), _commit(Path(__file__).resolve().parents[2]))
 
 

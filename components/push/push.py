@@ -15,7 +15,7 @@ class Pushed:
     """Version that holds the candidate.
 
     Attributes:
-        is_new: False when the baseline holds the very same model, which was not pushed again.
+        is_new: False if the baseline holds the same model, which was then not pushed again.
         warning: the error after the version was published; empty if there was none.
     """
 
@@ -35,17 +35,17 @@ def push_candidate(
 ) -> Pushed:
     """Publishes `model_dir` as the next version in `model_base`.
 
-    Looks up the served version again: the comparison with the baseline says nothing about a version
-    that has replaced it meanwhile. A candidate with the same content as the baseline is not pushed
-    a second time.
+    Looks up the served version again, because the comparison with the baseline does not hold for a
+    version that has replaced it meanwhile. A candidate with the same content as the baseline is not
+    pushed again.
 
     Args:
         model_dir: the SavedModel that was checked.
         model_base: `<model_dir>/<name>`: a folder, or a URI of a store.
         baseline_version: the version that the candidate was compared with, or None.
         provenance: files for the version's `provenance/`, by relative name.
-        keep: how many older versions stay.
-        endpoint: the server that reports the served version; without one the folder implies it.
+        keep: number of older versions to keep.
+        endpoint: the server that reports the served version; None: the newest in the folder.
 
     Raises:
         StaleBaselineError: another version is being served by now.
@@ -56,7 +56,7 @@ def push_candidate(
         raise StaleBaselineError(
             f"The candidate was compared with {_name(baseline_version)}, but "
             f"{_name(served.number)} of {model_base} is being served by now. Run the pipeline "
-            "again: all that does not depend on the baseline comes from the cache."
+            "again: everything that does not depend on the baseline comes from the cache."
         )
     if served.number is not None and store.digest(served.number) == model_digest(model_dir):
         return Pushed(served.number, is_new=False)
@@ -69,7 +69,7 @@ def push_candidate(
             served=served.number,
             not_served=served.refused,
         )
-    except PublishedError as error:  # servers see the version, so the lineage must record it
+    except PublishedError as error:  # servers see the version, so lineage must record it
         return Pushed(error.number, is_new=True, warning=str(error))
     return Pushed(number, is_new=True)
 

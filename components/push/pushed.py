@@ -1,4 +1,4 @@
-"""Provenance of a pushed version, read back and held against its digests."""
+"""Provenance of a pushed version, read back and checked against its digests."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ class PushedProvenance:
     Attributes:
         document: the content of `provenance.json`.
         card: the model card; None for a version that was pushed without one.
-        checked: files whose content has the digest in `provenance.json`; that file itself is held
-            against the digest of its own values.
-        changed: files that are missing, or have another content.
+        checked: files whose content has the digest in `provenance.json`; that file itself is
+            checked against the digest of its own values.
+        changed: files that are missing, or whose content differs.
     """
 
     document: Mapping[str, Any]
@@ -46,7 +46,7 @@ def read_provenance(store: VersionStore, number: int) -> PushedProvenance:
     digests: Mapping[str, str] = document.get("sha256", {})
     contents = {name: store.provenance(number, name) for name in digests}
     right = {name: _digest(content) == digests[name] for name, content in contents.items()}
-    if OWN_DIGEST in document:  # absent in versions pushed before there was one
+    if OWN_DIGEST in document:  # earlier versions lack it
         right[PROVENANCE_FILE] = document_digest(document) == document[OWN_DIGEST]
     card = contents.get(CARD_FILE)
     return PushedProvenance(

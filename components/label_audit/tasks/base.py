@@ -7,16 +7,16 @@ from typing import Any, Generic, TypeVar
 from components.label_audit.issues import LabelIssue
 from components.raster.task import Task, part_of_task
 
-#: What is kept of one example.
+#: Data kept of one example.
 Item = TypeVar("Item")
 
 
 class AuditedTask(ABC, Generic[Item]):
-    """One task: what it keeps of each example, and its issues over all of them."""
+    """One task: the data that it keeps of each example, and the issues that it finds in all."""
 
     @abstractmethod
     def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
-        """Returns what is kept of an example; None without a usable truth.
+        """Returns the data kept of an example; None without a usable truth.
 
         Args:
             truth: a number, the index of a class, or the presence of each; None for masks and

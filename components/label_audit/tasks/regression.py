@@ -14,7 +14,7 @@ Item = tuple[float, float]
 
 
 class Regression(AuditedTask[Item]):
-    """Numbers whose error is far from that of the others."""
+    """Numbers whose errors are outliers."""
 
     def item(self, truth: Any, prediction: Any, classes: int) -> Item | None:
         return (float(truth), float(prediction)) if np.isfinite([truth, prediction]).all() else None

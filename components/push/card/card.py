@@ -20,7 +20,7 @@ class Inputs(Frozen):
         bands: of rasters, in the model's order; empty for photographs, which are RGB.
         height_px, width_px: shape of the model's input.
         fit: how an image of another shape is fitted to it.
-        values: of rasters, what the numbers are: `stored` or `scaled`.
+        values: of rasters, kind of the numbers: `stored` or `scaled`.
         tile_height_px, tile_width_px, gsd_m: least and greatest of the training tiles.
         sensors: of the training tiles, the most frequent first.
     """
@@ -41,14 +41,14 @@ class Data(Frozen):
 
     Attributes:
         fingerprint: of the source's content.
-        span: of the source; empty where it has none.
+        span: of the source; empty if it has none.
         images: examples by split.
         classes: by split, examples of each class.
         rejects: refused items by reason.
-        bbox: west, south, east, north of the examples' centres, in degrees; None without a place.
+        bbox: west, south, east, north of the examples' centres, in degrees; None if they have none.
         split: the rule that assigned the splits, in words.
-        train_to_test_m: metres between the nearest tiles of the train and the test split; None
-            where they have no places.
+        train_to_test_m: metres between the nearest tiles of the train and the test split; None if
+            they have no location.
     """
 
     fingerprint: str
@@ -66,9 +66,9 @@ class Measured(Frozen):
 
     Attributes:
         slice: its name; `overall` for all examples.
-        interval: of 95 %; None where undefined.
-        groups: places or scenes that the examples come from; None where unknown.
-        differs: the interval excludes the value over all examples, for the worse.
+        interval: of 95 %; None if undefined.
+        groups: places or scenes that the examples come from; None if unknown.
+        differs: the whole interval is worse than the value over all examples.
     """
 
     slice: str
@@ -85,15 +85,15 @@ class CardMetrics(Frozen):
     Attributes:
         split: on which they were measured.
         headline: name of the main metric.
-        lower_is_better: of the main metric.
+        lower_is_better: for the main metric.
         overall: the main metric over all examples.
-        all: every metric over all examples that is one number.
+        all: every metric over all examples that is a single number.
         classes: of each class, its metrics by name, with `support`, its number of examples.
         worst: a few slices where the main metric is worst: first those that differ, then by value.
         others_worse: number of further slices that differ.
-        corrupted: copies of the examples with the strongest of each corruption that was tried.
+        corrupted: copies of the examples with each configured corruption at its greatest strength.
         baseline_version: the version that was served before; None for the first one.
-        compared: that version was measured on the same examples.
+        compared: whether that version was measured on the same examples.
     """
 
     split: str
@@ -110,7 +110,7 @@ class CardMetrics(Frozen):
 
 
 class GateOutcome(Frozen):
-    """A gate that the run passed, and the findings that its configuration let through."""
+    """A gate that the run passed, and the findings that its configuration allowed."""
 
     gate: str
     findings: int
@@ -118,18 +118,18 @@ class GateOutcome(Frozen):
 
 
 class ModelCard(Frozen):
-    """All that a reader must know of a model before relying on it, from its run alone.
+    """Facts that a reader needs before relying on a model, all from its run.
 
-    It names its run and the digest of its model, and no version: a push gives the number when it
-    puts the finished folder in place, so the number is that of the folder around the card.
+    It names its run and the digest of its model, but no version: a push assigns the number when
+    it puts the finished folder in place, so the number is that of the folder around the card.
 
     Attributes:
         made: time of the push, ISO 8601.
-        architecture: as in `About`, with the values that a search chose, and the number of an
-            ensemble's members.
+        architecture: as in `About`, with the values that a search chose, and the number of
+            members of an ensemble.
         pretrained: as in `About`.
         terms: from the configuration.
-        limits: sentences; those of the configuration first.
+        limits: sentences; those from the configuration first.
         environment: versions of the code and of the frameworks.
     """
 
@@ -161,4 +161,4 @@ class ModelCard(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             key = ".".join(map(str, first["loc"]))
-            raise DataError(f"{where}: is not a model card ({key}: {first['msg']})") from error
+            raise DataError(f"{where} is not a model card ({key}: {first['msg']})") from error

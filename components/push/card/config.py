@@ -1,4 +1,4 @@
-"""Configuration of the model card: what a run cannot know of its model."""
+"""Configuration of the model card: facts about a model that a run cannot know."""
 
 from pydantic import Field
 

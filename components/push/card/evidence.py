@@ -1,4 +1,4 @@
-"""From the evidence of a run to its model card."""
+"""Model card from the evidence of a run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ from serving.contract.contract import Contract
 _WORST = 5
 _INTERVAL = "_interval"
 _SUPPORT = "support"
-#: Numbers beside the metrics that the card states in other places.
+#: Numbers among the metrics that the card states elsewhere.
 _COUNTS = ("example_count", "group_count")
-#: Begin and end of the names of slices of corrupted copies.
+#: Prefix and suffix of the names of slices of corrupted copies.
 _CORRUPTION, _STRONGEST = "corruption=", ",strength=3"
 #: Fact of the evaluation's report: sentences on thresholds that the split is too small for.
 _TOO_FEW = "too_few_examples"
@@ -25,7 +25,7 @@ _TOO_FEW = "too_few_examples"
 
 @dataclass(frozen=True)
 class CardEvidence:
-    """Results that the nodes of a run have published.
+    """Results published by the nodes of a run.
 
     Attributes:
         name: of the model.
@@ -34,7 +34,7 @@ class CardEvidence:
         metrics: the content of `metrics.json`.
         contract: of the model.
         reports: of the gates.
-        ingest: the report of ingest; None where the push has no such input.
+        ingest: the report of ingest; None if the push has no such input.
         sensors: of the training examples, the most frequent first.
     """
 
@@ -49,7 +49,7 @@ class CardEvidence:
 
 
 def model_card(evidence: CardEvidence) -> ModelCard:
-    """Returns the card; raises DataError for an evaluation without metrics of all examples."""
+    """Returns the card; raises DataError for an evaluation without metrics over all examples."""
     provenance, contract = evidence.provenance, evidence.contract
     inputs, data = _inputs(contract, evidence.sensors), _data(evidence)
     metrics = _metrics(evidence.metrics, contract)
@@ -78,8 +78,7 @@ def model_card(evidence: CardEvidence) -> ModelCard:
 
 
 def _architecture(evidence: CardEvidence) -> str:
-    """Returns the network, with those of its values that a search chose; of an ensemble also how
-    many there are."""
+    """Returns the network with the values that a search chose, and the size of an ensemble."""
     tuned: Mapping[str, Any] = evidence.provenance["tuned"]
     chosen = [f"{path}={value}" for path, value in tuned.items() if path.startswith("model")]
     ensemble = evidence.contract.ensemble
@@ -120,7 +119,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
     items = document["slices"]
     whole = next((item for item in items if not item["features"]), None)
     if whole is None:
-        raise DataError("no metrics of all examples for a model card: run the evaluation again")
+        raise DataError("no metrics over all examples for a model card: run the evaluation again")
     headline = next(name for name in whole if name.endswith(_INTERVAL)).removesuffix(_INTERVAL)
     lower_is_better = contract.task in WITHOUT_CLASSES
     overall = _measured(whole, headline, None, lower_is_better)
@@ -132,7 +131,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
     corrupted = [it for it in slices if it.slice.startswith(_CORRUPTION)]
     slices = [it for it in slices if it not in corrupted]
     sign = -1 if lower_is_better else 1
-    # A slice of one example that is wrong must not take the place of one that is known to fail.
+    # A slice of one wrong example must not displace one that is known to be worse.
     slices.sort(key=lambda it: (not it.differs, sign * (it.value or 0.0), it.slice))
     beside = {*_COUNTS, f"{headline}_low", f"{headline}_high"}
     values = whole["candidate"]
@@ -188,7 +187,7 @@ def _outcome(report: GateReport) -> GateOutcome:
 def _limits(
     evidence: CardEvidence, inputs: Inputs, data: Data, metrics: CardMetrics
 ) -> Iterator[str]:
-    """Yields sentences on what was not learnt or not measured."""
+    """Yields sentences on the limits of the training and the measurement."""
     yield f"{measured_text(metrics, metrics.overall)} Other images may fare worse."
     if metrics.overall.interval is not None and metrics.overall.groups is None:
         yield (

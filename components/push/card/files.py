@@ -26,10 +26,10 @@ def card_files(card: ModelCard, contract: Contract) -> dict[str, bytes]:
 
 
 def sensors_of(statistics: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Returns the sensors of the train split, the most frequent first.
+    """Returns the sensors in the train split, the most frequent first.
 
     Args:
-        statistics: serialized, by their files' names below the statistics' folder.
+        statistics: serialized, by file name below the folder of statistics.
     """
     counts: Counter[str] = Counter()
     of_train = split_folder("", "train")

@@ -1,4 +1,4 @@
-"""The model card as one HTML page: no scripts, every text escaped, light and dark."""
+"""Model card as one HTML page: no scripts, every text escaped, light and dark."""
 
 import functools
 from typing import Any

@@ -1,4 +1,4 @@
-"""The model as a STAC item with the machine learning model extension (MLM)."""
+"""Model as a STAC item with the machine learning model extension (MLM)."""
 
 import datetime
 import re
@@ -15,7 +15,7 @@ from components.raster.masking import masked
 from components.raster.task import MLM_TASKS
 from serving.contract.contract import Contract
 
-#: Characters that a class of the classification extension cannot have in its name.
+#: Characters that the classification extension does not allow in the name of a class.
 _NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 _EVERYWHERE = (-180.0, -90.0, 180.0, 90.0)
 #: Dimensions and type of the numbers in an output, by its name; the other outputs are names.
@@ -32,9 +32,9 @@ _RESULTS = {
 
 
 def stac_item(card: ModelCard, contract: Contract) -> dict[str, Any]:
-    """Returns the item as JSON values; its links lead to the files beside it.
+    """Returns the item as JSON values; its links point to the files beside it.
 
-    Without a known place of the training data its geometry is the whole earth, and its description
+    If the training data have no location, its geometry is the whole earth, and its description
     says so.
     """
     bbox = card.data.bbox or _EVERYWHERE
@@ -59,17 +59,18 @@ def stac_item(card: ModelCard, contract: Contract) -> dict[str, Any]:
         )
     MLModelExtension.ext(item, add_if_missing=True).apply(_properties(card, contract))
     if card.inputs.bands:
-        # The extension asks for bands in the properties; STAC allows these where an asset has some.
+        # The extension requires bands in the properties; STAC allows them there if an asset has
+        # some.
         item.properties["bands"] = _bands(card)
     if card.pretrained is None:
-        item.properties["mlm:pretrained_source"] = None  # the extension asks for it to be said
+        item.properties["mlm:pretrained_source"] = None  # the extension requires an explicit null
     document: dict[str, Any] = item.to_dict(include_self_link=False)
     return document
 
 
 def _extension_name(name: str) -> str:
-    """Returns the name in the form of the extension, which a pipeline's may lack: three characters
-    or more, the last of them a letter or a digit.
+    """Returns a pipeline's name in the form that the extension requires: three characters or
+    more, the last of them a letter or a digit.
 
     >>> _extension_name("crops"), _extension_name("lc_")
     ('crops', 'model lc')
@@ -153,7 +154,7 @@ def _description(card: ModelCard) -> str:
 
 
 def _ground(bbox: tuple[float, float, float, float]) -> dict[str, Any]:
-    """Returns a box as GeoJSON, in two parts where it crosses the date line."""
+    """Returns a box as GeoJSON, in two parts if it crosses the date line."""
     west, south, east, north = bbox
     if west <= east:
         return {"type": "Polygon", "coordinates": [_ring(west, south, east, north)]}

@@ -1,4 +1,4 @@
-"""The model card as plain text: for a terminal, and sentences that its page shares."""
+"""Model card as plain text: for a terminal, and sentences that its page shares."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from components.push.card.card import CardMetrics, Measured, ModelCard
 
 
 def measured_text(metrics: CardMetrics, item: Measured) -> str:
-    """Returns a sentence on a metric: its value, its interval, and what it rests on.
+    """Returns a sentence on a metric: its value, its interval, and its examples.
 
     >>> whole = Measured(slice="overall", examples=288, value=0.92, interval=(0.883, 0.946))
     >>> found = CardMetrics(split="test", headline="accuracy", lower_is_better=False, overall=whole)
@@ -76,6 +76,6 @@ def _lines(card: ModelCard, version: int) -> Iterator[str]:
 
 
 def range_text(bounds: tuple[float, float]) -> str:
-    """Formats least and greatest of a range, as one number where they agree to four digits."""
+    """Formats the least and greatest of a range; one number if they agree to four digits."""
     least, most = (f"{value:.4g}" for value in bounds)
     return least if least == most else f"{least} to {most}"

@@ -55,7 +55,9 @@ def find_scenes(
     if os.path.isfile(root):
         return FoundScenes((SceneSource(Path(root).stem, (BandFile(root, band_names),)),))
     if not os.path.isdir(root):
-        raise DataError(f"{root} is neither a folder nor a file. Name where the scenes are.")
+        raise DataError(
+            f"{root} is neither a folder nor a file. Name the folder or file with the scenes."
+        )
     below = _files_below(root, apart, suffixes)
     if not below.rasters and not below.rejects:
         others = ", ".join(f"{count} {name}" for name, count in sorted(below.ignored.items()))

@@ -83,7 +83,7 @@ def test_overwriting_replaces_maps_alone(three, tmp_path):
     notes = output / "first/notes.txt"
     notes.parent.mkdir(parents=True)
     notes.write_text("mine")
-    assert "is no map of this command" in refused()
+    assert "is not a map of this command" in refused()
     assert notes.read_text() == "mine"
     shutil.rmtree(output)
     output.mkdir()

@@ -208,7 +208,7 @@ def test_a_killed_run_is_continued_to_the_same_masked_map(tmp_path, monkeypatch,
 
 
 def test_a_model_that_tells_nothing_unknown_is_refused_with_the_remedy(tmp_path):
-    with pytest.raises(ConfigError, match=r"train\.unknown: true, train and push it anew"):
+    with pytest.raises(ConfigError, match=r"train\.unknown: true, train and push it again"):
         make(tmp_path, Network(contract_of(size_px=TILE_PX)))
     earlier = Network(contract_of(size_px=TILE_PX, unknown="overall"))
     with pytest.raises(DataError, match="exported by an earlier version"):

@@ -86,7 +86,7 @@ def evidence(contract: Contract = CONTRACT, bbox: Any = (8.0, 47.0, 9.5, 48.0)) 
 def test_the_card_is_read_back_as_it_was_written() -> None:
     card = model_card(evidence())
     assert ModelCard.from_json(card.to_json(), "card") == card
-    with pytest.raises(DataError, match="version 3: is not a model card"):
+    with pytest.raises(DataError, match="version 3 is not a model card"):
         ModelCard.from_json(b"{}", "version 3")
 
 

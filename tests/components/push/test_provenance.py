@@ -29,5 +29,5 @@ def test_frameworks_are_named_with_their_versions() -> None:
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"slices": []}', b'{"slices": [{"features": {}}]}'])
 def test_metrics_without_all_examples_are_refused(text: bytes) -> None:
-    with pytest.raises(DataError, match="no metrics of all examples"):
+    with pytest.raises(DataError, match="no metrics over all examples"):
         overall_metrics(text)
