@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 
 _path = LocalPath(path_type=Path)
 _classes_option = click.option(
-    "--classes", help="Names of the map's classes by value from 0, with commas; by default its own."
+    "--classes",
+    help="Names of the map's classes by value from 0, separated by commas; default: the map's own.",
 )
 _labels_options = [
-    click.option(
-        "--labels", type=_path, help="The labels (CSV or GeoJSON); by default those in DIR."
-    ),
+    click.option("--labels", type=_path, help="Labels (CSV or GeoJSON); default: those in DIR."),
     click.option(
         "--incomplete", is_flag=True, help="Leave out units without a label, as missing at random."
     ),
@@ -32,15 +31,15 @@ _labels_options = [
 def command() -> None:
     """Assess the accuracy of a finished map by a probability sample.
 
-    `sample` draws pixels and writes them out for labelling; `report` estimates accuracies and
-    areas from the labels; `compare` finds the better of two maps; `unsure` shows, without any
-    label, where the model was least sure.
+    `sample` draws pixels and writes them out for labelling; `report` estimates accuracies and areas
+    from the labels; `compare` compares two maps; `unsure` shows, without labels, where the model
+    was least confident.
     """
 
 
 @command.command()
 @click.argument("source", metavar="MAP", type=_path)
-@click.option("-o", "--output", required=True, type=_path, help="A new folder for the sample.")
+@click.option("-o", "--output", required=True, type=_path, help="New folder for the sample.")
 @click.option(
     "--strata",
     type=click.Choice(["class", "confidence", "block", "none"]),
@@ -48,28 +47,38 @@ def command() -> None:
     show_default=True,
     help="Divide the map by class, by confidence, into blocks, or not at all.",
 )
-@click.option("--confidence", type=_path, help="The map's confidence, for strata by it.")
+@click.option(
+    "--confidence", type=_path, help="Raster of the map's confidence, for --strata confidence."
+)
 @click.option("--block-px", type=click.IntRange(1), default=512, show_default=True)
-@click.option("--size", type=click.IntRange(1), help="Units in all; by default what follows.")
+@click.option(
+    "--size",
+    type=click.IntRange(1),
+    help="Total number of units; default: computed from --half-width and --expected.",
+)
 @click.option(
     "--half-width",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.03,
     show_default=True,
-    help="Wanted half width of the overall accuracy's interval (95 %).",
+    help="Desired half-width of the 95 % interval of overall accuracy.",
 )
 @click.option(
     "--expected",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.85,
     show_default=True,
-    help="Expected overall accuracy; it decides the size alone.",
+    help="Expected overall accuracy; used only to compute the size.",
 )
 @click.option(
-    "--minimum", type=click.IntRange(2), default=50, show_default=True, help="Units a stratum."
+    "--minimum",
+    type=click.IntRange(2),
+    default=50,
+    show_default=True,
+    help="Least number of units in each stratum.",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--image", type=_path, help="The scene, for pictures to label from.")
+@click.option("--image", type=_path, help="The scene, from which to make pictures for labelling.")
 @_classes_option
 def sample(
     source: Path,
@@ -87,8 +96,8 @@ def sample(
 ) -> None:
     """Draw a sample of MAP and write it out for labelling.
 
-    Fill in the column `label` of labels.csv or labels.geojson with the class that is truly there.
-    Mapped classes are kept apart (design.json, answers/), so that labels are given blind.
+    Fill in the column `label` of labels.csv or labels.geojson with the true class. The mapped
+    classes are kept separate (design.json, answers/), so that you label blind.
     """
     from components.assessment.chips import write_chips
     from components.assessment.class_map import open_class_map
@@ -167,10 +176,10 @@ def compare(
 @click.argument("confidence", metavar="CONFIDENCE", type=_path)
 @click.option("--block-px", type=click.IntRange(1), default=256, show_default=True)
 @click.option("--count", type=click.IntRange(1), default=20, show_default=True)
-@click.option("-o", "--output", type=_path, help="Write the blocks here as GeoJSON.")
+@click.option("-o", "--output", type=_path, help="Write the blocks to this file as GeoJSON.")
 @json_option
 def unsure(confidence: Path, block_px: int, count: int, output: Path | None, as_json: bool) -> None:
-    """List the blocks of a map whose model was least sure: where to look first."""
+    """List the blocks of a map in which the model was least confident, to look at first."""
     from components.assessment.unsure import geojson_of, least_sure
 
     blocks = least_sure(confidence, block_px, count)

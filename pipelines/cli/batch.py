@@ -20,39 +20,43 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("source", required=False)
-@click.option("-o", "--output", help="Folder of the predictions; it appears when it is complete.")
+@click.option("-o", "--output", help="Folder for the predictions; it appears when it is complete.")
 @config_option
 @click.option(
     "--model-base",
     type=LocalPath(path_type=Path),
-    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+    help="Folder of pushed versions, or a SavedModel; default: the configuration's.",
 )
-@click.option("--model-version", type=click.IntRange(0), help="A version; default: the newest.")
+@click.option("--model-version", type=click.IntRange(0), help="Version; default: the newest.")
 @click.option(
     "--kind",
     type=click.Choice(["images", "manifest", "chips", "scenes"]),
-    help="Of SOURCE; default: manifest or images for a model of photographs, chips for rasters.",
+    help="Kind of SOURCE; default: manifest or images for a model of photographs, "
+    "chips for rasters.",
 )
 @click.option(
     "--format",
     "format_",
     type=click.Choice(["parquet", "tfrecord", "maps"]),
-    help="Default: parquet.",
+    help="Format of the predictions. Default: parquet.",
 )
-@click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
-@click.option("--shards", type=click.IntRange(1), help="Files of predictions.")
+@click.option("--batch", type=click.IntRange(1), help="Number of images in a batch.")
+@click.option("--shards", type=click.IntRange(1), help="Number of files of predictions.")
 @click.option(
     "--processes",
     type=click.IntRange(0),
-    help="That share this machine's work; default: by the amount of work.",
+    help="Number of processes on this machine; default: by the amount of work.",
 )
 @click.option(
     "--max-reject-fraction",
     type=click.FloatRange(0, 1),
-    help="Above it the exit code is 3; the predictions are in place. Default: 0.05.",
+    help="Share of rejects above which the exit code is 3; the predictions are still"
+    " written. Default: 0.05.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace other predictions in --output.")
-@click.option("--anew", is_flag=True, help="Take no answers over from an earlier run.")
+@click.option(
+    "--anew", is_flag=True, help="Predict all images, without copying answers from an earlier run."
+)
 @json_option
 @click.pass_context
 def command(
@@ -74,12 +78,12 @@ def command(
 ) -> None:
     """Predict every image of SOURCE with the newest pushed model, into files.
 
-    SOURCE is a folder of images, a table with a row for each (.csv, .jsonl, .parquet), or a folder
-    of rasters; without it, what the section prediction of the configuration names. Classes that
-    folders or columns name are not read. An image that cannot be read, or that the model refuses,
-    is a line in rejects-*.jsonl. A run that was stopped continues when it is called again. With
-    --overwrite, images that have not changed keep the answers of the same model and settings. The
-    exit code is 3 if there are more rejects than --max-reject-fraction allows.
+    SOURCE is a folder of images, a table with one row per image (.csv, .jsonl, .parquet), or a
+    folder of rasters; default: the source in the section prediction of the configuration. Class
+    names in folders or columns are ignored. An image that cannot be read, or that the model
+    refuses, is a line in rejects-*.jsonl. To continue a run that was stopped, give the same command
+    again. With --overwrite, images that have not changed keep the answers of the same model and
+    settings. The exit code is 3 if there are more rejects than --max-reject-fraction allows.
     """
     from components.ingest.records.summary import few_rejects
     from pipelines.cli.main import EXIT_BLOCKED

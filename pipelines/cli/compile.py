@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--output", default="package.yaml", show_default=True, type=LocalPath(dir_okay=False)
 )
-@click.option("--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead.")
+@click.option(
+    "--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead of a package."
+)
 @prediction_option
 def command(config_path: str, output: str, vertex: bool, kind: "Kind") -> None:
     """Write the package that Kubeflow Pipelines 2.x runs.
 
-    Nothing is read of the data: what a run must know is looked up by its first step, Prepare.
-    Prepare also checks what is named here as not checked, since its package is not installed.
+    This reads no data: the run's first step, Prepare, looks up what the run must know. Prepare also
+    checks what this command lists as not checked because its package is not installed.
     """
     import json
     import os

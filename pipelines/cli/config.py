@@ -13,7 +13,7 @@ def command() -> None:
 @command.command()
 @config_argument
 def check(config_path: str) -> None:
-    """Check a configuration, and that the local files, folders and code it names are there."""
+    """Check a configuration, and that the local files, folders and code it names exist."""
     from components.ingest.files.spans import has_pattern
     from components.raster.location import is_remote
     from pipelines.config.tree import load_config

@@ -10,17 +10,20 @@ _FOLDER = "skymill-demo"
 
 
 @click.command()
-@click.option("--data", type=LocalPath(), help="Your own folder of class folders.")
+@click.option("--data", type=LocalPath(), help="Folder of your own class folders.")
 @click.option(
-    "--folder", default=_FOLDER, show_default=True, type=LocalPath(), help="Where it all goes."
+    "--folder",
+    default=_FOLDER,
+    show_default=True,
+    type=LocalPath(),
+    help="Folder for all files of the demo.",
 )
 @click.option("--epochs", default=10, show_default=True, type=click.IntRange(1))
 @click.pass_context
 def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> None:
-    """Make a small land-cover collection, run the pipeline on it, serve, predict.
+    """Generate a small land-cover collection, run the pipeline on it, serve and predict.
 
-    With --data the same on your own images. Called again, it finds what it did before and only
-    does what changed.
+    With --data, use your own images instead. A repeated call does only what has changed.
     """
     from components.raster.errors import ConfigError
     from pipelines.cli.run import exit_code

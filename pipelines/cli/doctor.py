@@ -23,13 +23,13 @@ _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red", "unknown": "yel
     "--config",
     "config_path",
     type=LocalPath(),
-    help="A configuration, to look up its images, claims and secrets.",
+    help="Configuration whose images, claims and secrets to check.",
 )
 @click.option(
     "--service-account",
     default="skymill-steps",
     show_default=True,
-    help="Of the steps' pods; empty leaves it to the cluster.",
+    help="Service account of the steps' pods; empty leaves it to the cluster.",
 )
 @metadata_option
 @optional_connection
@@ -42,12 +42,13 @@ def command(
     service_account: str,
     as_json: bool,
 ) -> None:
-    """Check an installation of Kubeflow Pipelines before the first run, each fault with its remedy.
+    """Check an installation of Kubeflow Pipelines before the first run, with a remedy for each
+    fault.
 
-    Connection, version and namespace are checked with the server; rights, account, pipeline root,
-    claims, secrets and the default retries of the Kubernetes API, by $KUBECONFIG or the pod's
-    account; images of their registries. Exit code 1 says that a check failed; what cannot be
-    checked from here is unknown.
+    The server is asked for connection, version and namespace; the Kubernetes API for permissions,
+    account, pipeline root, claims, secrets and default retries, with $KUBECONFIG or the pod's
+    account; and registries for their images. Exit code 1 means that a check failed. A check that is
+    not possible from here is unknown.
     """
     from components.raster.errors import ConfigError
     from pipelines.kubeflow.client.doctor import examine

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_option
-@click.option("--run", "run_id", help="Take the examples of this run; default: the last one.")
+@click.option("--run", "run_id", help="Use the examples of this run; default: the last one.")
 @click.option("--folds", type=click.IntRange(2, 20), default=5, show_default=True)
 @click.option(
     "--by",
     type=click.Choice(["split", "block", "scene"]),
     default="split",
     show_default=True,
-    help="What is held out together: what shares a split, blocks of ground, or scenes.",
+    help="What to hold out together: examples that share a split, blocks of ground, or scenes.",
 )
 @click.option(
     "--block-m",
@@ -39,8 +39,8 @@ def command(
 ) -> None:
     """Train on all but each fold of a run's examples, and measure on that fold.
 
-    One split gives one figure; another split by place gives another. The spread over folds tells
-    what to expect on new ground. It costs as many trainings as there are folds; nothing is pushed.
+    One split gives one figure; another split by place gives another. The spread over the folds
+    shows what to expect on new ground. This costs one training per fold and pushes nothing.
     """
     from components.raster.strict_json import strict_json
     from pipelines.config.tree import load_config

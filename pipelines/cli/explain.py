@@ -40,7 +40,7 @@ ExplainedLine = tuple[str, dict[str, object]]
     "--output",
     required=True,
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Folder that receives the pictures: the image, the heat on it, the bar of its colours.",
+    help="Folder for the pictures: the image, the heat map on it, and the colour bar.",
 )
 @config_option
 @click.option(
@@ -48,28 +48,35 @@ ExplainedLine = tuple[str, dict[str, object]]
     type=click.Choice(_METHODS),
     default=_GRADIENTS,
     show_default=True,
-    help="gradients: integrated gradients and Grad-CAM in the model's graph (train.explain). xrai: "
-    "regions by them. occlusion, lime, shap: by answers alone. tracin: training examples.",
+    help="gradients: integrated gradients and Grad-CAM in the model's graph "
+    "(train.explain). xrai: regions ranked by integrated gradients. occlusion, "
+    "lime, shap: from answers alone. tracin: training examples.",
 )
 @click.option(
     "--target",
     default="",
-    help="A class, or for objects a place in the answer such as #0; default: the answer's own.",
+    help="Class to explain or, for objects, a rank in the answer such as #0; "
+    "default: the answer itself.",
 )
 @click.option(
     "--model-base",
     type=LocalPath(path_type=Path),
-    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+    help="Folder of pushed versions, or a SavedModel; default: the configuration's.",
 )
-@click.option("--server", help="Ask this server instead, by gradients: grpc://HOST:PORT, http.")
-@click.option("--model", help=f"The model's name on --server; by default as {DEFAULT_CONFIG} says.")
+@click.option(
+    "--server",
+    help="Use the model of this server, with the method gradients: grpc://HOST:PORT, http.",
+)
+@click.option("--model", help=f"Name of the model on --server; default: that of {DEFAULT_CONFIG}.")
 @click.option("--model-version", type=click.IntRange(0), help="Default: the newest.")
-@click.option("--run", "run_id", help="tracin: take the examples of this run; default: the last.")
+@click.option(
+    "--run", "run_id", help="tracin: use the examples of this run; default: the last one."
+)
 @click.option(
     "--examples",
-    help="tracin: pattern of the training examples' files, in place of a run's.",
+    help="tracin: pattern of the training examples' files, instead of a run's.",
 )
-@click.option("--any-size", is_flag=True, help="Take rasters unlike the model's tiles, too.")
+@click.option("--any-size", is_flag=True, help="Also accept rasters unlike the model's tiles.")
 @json_option
 @click.pass_context
 @without_native_output
@@ -91,8 +98,8 @@ def command(
 ) -> None:
     """Explain the answers to files, or to every image below folders.
 
-    The heat says how far each pixel of the model's image speaks for the answer. tracin says which
-    training examples moved the model towards its answer, and which against. The exit code is 1 if
+    A heat map shows how much the answer depends on each pixel of the model's image. tracin shows
+    which training examples moved the model towards or away from its answer. The exit code is 1 if
     an image was refused.
     """
     from components.raster.strict_json import strict_json

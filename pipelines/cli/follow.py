@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run_id")
-@click.option("--timeout", "timeout_s", type=float, help="Seconds until it is given up.")
+@click.option("--timeout", "timeout_s", type=float, help="Seconds after which to stop waiting.")
 @metadata_option
 @connection_options
 @json_option
 def command(connection: "Connection", run_id: str, timeout_s: float | None, as_json: bool) -> None:
     """Wait for the run RUN_ID on Kubeflow Pipelines, and print how it ended.
 
-    Its metrics are shown as well; a server up to 2.17 keeps them in a metadata store, whose address
-    --metadata gives. Exit code 3 says that a gate blocked the run.
+    This also shows the run's metrics; a server up to 2.17 keeps them in a metadata store, whose
+    address is --metadata. Exit code 3 means that a gate blocked the run.
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 

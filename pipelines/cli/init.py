@@ -10,16 +10,16 @@ from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
 @click.command()
 @click.argument("folder", type=LocalPath())
 @click.option("-o", "--output", default=DEFAULT_CONFIG, show_default=True, type=LocalPath())
-@click.option("--name", help="The model's name; by default the folder's.")
-@click.option("--force", is_flag=True, help="Write over a configuration that is there.")
+@click.option("--name", help="Name of the model; default: the folder's name.")
+@click.option("--force", is_flag=True, help="Overwrite an existing configuration.")
 def command(folder: str, output: str, name: str | None, force: bool) -> None:
     """Look at FOLDER and write a configuration that runs.
 
-    FOLDER holds a folder for each class, of photographs or of GeoTIFF chips of any bands; or the
-    folders images and masks; or scenes with labels beside them (shapes, a raster of classes, a
-    folder of masks, or boxes), which are cut into tiles; or a manifest (manifest.csv, .jsonl or
-    .parquet) with columns for the path and the truth (label, labels, number or mask) and, where
-    there are any, the split, the group and slices.
+    FOLDER holds one of these: a folder for each class, with photographs or GeoTIFF chips of any
+    bands; the folders images and masks; scenes with labels beside them (shapes, a raster of
+    classes, a folder of masks, or boxes), which are cut into tiles; or a manifest (manifest.csv,
+    .jsonl or .parquet) with columns for the path and the truth (label, labels, number or mask) and,
+    optionally, the split, the group and slices.
     """
     from components.raster.errors import ConfigError
     from pipelines.starter.propose import model_name, propose_source, starter_config

@@ -19,28 +19,30 @@ if TYPE_CHECKING:
 Command = Callable[..., None]
 
 _CONNECTION = (
-    click.option("--endpoint", help="The server, http:// or https://; $SKYMILL_KFP_ENDPOINT."),
+    click.option("--endpoint", help="Server address, http:// or https://; $SKYMILL_KFP_ENDPOINT."),
     click.option(
         "--namespace",
-        help="Whose runs, if the installation has several users; $SKYMILL_KFP_NAMESPACE.",
+        help="Namespace of the runs, in a multi-user installation; $SKYMILL_KFP_NAMESPACE.",
     ),
     click.option(
         "--token-file",
         type=LocalPath(),
-        help="A bearer token, read before each request; $SKYMILL_KFP_TOKEN_FILE. The token itself: "
-        "$SKYMILL_KFP_TOKEN. Google's proxy: $SKYMILL_KFP_IAP_CLIENT_ID.",
+        help="File with a bearer token, read before each request; "
+        "$SKYMILL_KFP_TOKEN_FILE. To pass the token itself: $SKYMILL_KFP_TOKEN. For"
+        " Google's proxy: $SKYMILL_KFP_IAP_CLIENT_ID.",
     ),
     click.option(
         "--cookie-file",
         type=LocalPath(),
-        help="A session with Dex, as name=value; $SKYMILL_KFP_COOKIE_FILE or $SKYMILL_KFP_COOKIE.",
+        help="File with a Dex session, as name=value; $SKYMILL_KFP_COOKIE_FILE or "
+        "$SKYMILL_KFP_COOKIE.",
     ),
     click.option("--ca-file", type=LocalPath(), help="Certificates to trust; $SKYMILL_KFP_CA."),
     click.option(
         "--plain-http",
         is_flag=True,
         default=None,
-        help="Let a token travel over http all the same.",
+        help="Allow a token to be sent over http.",
     ),
 )
 
@@ -69,7 +71,7 @@ def optional_connection(command: Command) -> Command:
         command(connection=_connection(own) if chosen else None, **given)
 
     flag = click.option(
-        "--kubeflow", is_flag=True, help="Runs of a server, and not of this machine."
+        "--kubeflow", is_flag=True, help="Use the runs of a server, not of this machine."
     )
     return flag(_with_options(wrapped))
 
@@ -102,25 +104,23 @@ metadata_option = click.option(
 )
 package_options = (
     click.option(
-        "-c", "--config", "config_path", type=LocalPath(), help="A configuration to compile."
+        "-c", "--config", "config_path", type=LocalPath(), help="Configuration to compile."
     ),
-    click.option(
-        "-p", "--package", "package_path", type=LocalPath(), help="A package that was compiled."
-    ),
+    click.option("-p", "--package", "package_path", type=LocalPath(), help="Compiled package."),
     prediction_option,
     click.option(
         "--set",
         "settings",
         multiple=True,
         metavar="NAME=VALUE",
-        help="A parameter of the run; may be given several times.",
+        help="Parameter of the run; may be repeated.",
     ),
-    click.option("--experiment", help="A name to group runs by; default: the pipeline's."),
+    click.option("--experiment", help="Experiment that groups runs; default: the pipeline's name."),
     click.option(
         "--service-account",
         default="skymill-steps",
         show_default=True,
-        help="Of the steps' pods; empty leaves it to the cluster.",
+        help="Service account of the steps' pods; empty leaves it to the cluster.",
     ),
 )
 

@@ -21,21 +21,23 @@ _SHOWN = 10
 
 @click.group()
 def command() -> None:
-    """Find labels that may be wrong, to look at and to correct.
+    """Find labels that may be wrong, to check and correct.
 
-    `audit` writes them to a file, sorted by suspicion. `skymill look --issues FILE` draws them. A
-    table of corrections goes back into ingest by `ingest.source.corrections`.
+    `audit` writes them to a file, sorted by suspicion, and `skymill look --issues FILE` draws them.
+    Pass a table of corrections to ingest with `ingest.source.corrections`.
     """
 
 
 @command.command()
 @config_option
-@click.option("--run", "run_id", help="Take the examples and model of this run; default: the last.")
+@click.option(
+    "--run", "run_id", help="Use the examples and the model of this run; default: the last one."
+)
 @click.option(
     "--folds",
     type=click.IntRange(2, 20),
-    help="Train a model on all but each fold and audit every split; without it the test split "
-    "alone is audited, by the run's own model.",
+    help="Train a model on all but each fold and audit every split; without this "
+    "only the test split is audited, with the run's own model.",
 )
 @click.option(
     "-o",
@@ -47,7 +49,7 @@ def command() -> None:
 @click.option(
     "--corrections",
     type=LocalPath(path_type=Path),
-    help="Write a table (CSV) with the suggested labels here: edit it before you use it.",
+    help="Write the suggested labels to this table (CSV); edit it before you use it.",
 )
 @json_option
 @without_native_output
@@ -59,10 +61,10 @@ def audit(
     corrections: Path | None,
     as_json: bool,
 ) -> None:
-    """Write the labels that a model which never saw them disagrees with, the worst first.
+    """Write the labels with which a model that never saw them disagrees, the most suspicious first.
 
-    A suspect is not proof: look at each before you change it. With --folds this costs as many
-    trainings as there are folds; without, no training at all.
+    A suspect is not proof: check each label before you change it. With --folds this costs one
+    training per fold; without it, nothing is trained.
     """
     from components.label_audit.issues import corrections_csv, write_issues
     from components.raster.errors import DataError

@@ -11,16 +11,18 @@ from pipelines.cli.options import LocalPath, config_option
 @config_option
 @click.option("-o", "--output", default="look.png", show_default=True, type=LocalPath())
 @click.option("--count", default=32, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--bands", default="", help="One, or three for red, green and blue: B08,B04,B03.")
+@click.option(
+    "--bands", default="", help="One band, or three for red, green and blue: B08,B04,B03."
+)
 @click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))
-@click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead.")
-@click.option("--augmented", is_flag=True, help="Draw them as training sees them, again and again.")
+@click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead of examples.")
+@click.option("--augmented", is_flag=True, help="Draw several augmented versions of each example.")
 @click.option(
     "--issues",
     type=LocalPath(path_type=Path),
     help="Draw the examples of this file of label issues, the most suspicious first.",
 )
-@click.option("--scene", "scene_id", help="Which scene, with --tiles; default: the first.")
+@click.option("--scene", "scene_id", help="With --tiles: the scene to draw; default: the first.")
 def command(
     config_path: str,
     output: str,
@@ -35,9 +37,10 @@ def command(
     """Draw examples with their truth and their split, and rejects framed in red.
 
     Bands of rasters are stretched from the 2nd to the 98th percentile of the valid pixels of all
-    examples shown; pixels without data are magenta, and the mask stands beside.
-    With --issues (from `skymill labels audit`) the text is: label, what it might be, confidence.
-    With --augmented a row is one example: as it is, and as the configured views show it.
+    examples shown. Pixels without data are magenta, and the mask is drawn beside the image. With
+    --issues (from `skymill labels audit`) the text shows the label, the suggested label and the
+    confidence. With --augmented each row shows one example: unchanged, and changed by the
+    configured views.
     """
     from components.ingest.choose_span import choose_span
     from components.ingest.look import look, look_at_tiles

@@ -27,17 +27,17 @@ _COMMANDS = {
     "look": "Draw what a model will see: examples, truth, rejects, tiles.",
     "splits": "Count the splits, and check whether they leak.",
     "run": "Run the pipeline: from images to a pushed model.",
-    "tune": "Search good values for the trainer on the last run's examples.",
-    "train": "Train alone, on the examples of the last run.",
-    "evaluate": "Cross-validate by place: how much a metric depends on it.",
-    "runs": "List runs, show one, its log; compare two; stop or retry one.",
+    "tune": "Search for good values for the trainer on the last run's examples.",
+    "train": "Train only, on the examples of the last run.",
+    "evaluate": "Cross-validate by place, to see how much a metric depends on it.",
+    "runs": "List, show, compare, stop or retry runs, or print their logs.",
     "watch": "Start a run whenever there is new data.",
     "schema": "Show the data schema, or accept the one that a run inferred.",
     "compile": "Write the package that Kubeflow Pipelines or Vertex AI runs.",
     "submit": "Start a run on Kubeflow Pipelines.",
     "follow": "Wait for a run on Kubeflow Pipelines, and print how it ended.",
     "doctor": "Check an installation of Kubeflow Pipelines.",
-    "schedule": "Recurring runs on Kubeflow Pipelines.",
+    "schedule": "Manage recurring runs on Kubeflow Pipelines.",
     "versions": "List pushed versions; show the model card of one.",
     "serve": "Serve the pushed model over gRPC and REST.",
     "predict": "Send images to a server and print its answers.",
@@ -48,7 +48,7 @@ _COMMANDS = {
     "batch": "Predict whole archives with the pushed model, into files.",
     "stream": "Predict images as they arrive.",
     "config": "Check a configuration, or print its JSON schema.",
-    "demo": "The whole way on a made collection, or on your own class folders.",
+    "demo": "Run everything on a generated collection, or on your own class folders.",
 }
 
 
@@ -73,9 +73,9 @@ class _LazyGroup(click.Group):
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="skymill", prog_name="skymill")
 def cli() -> None:
-    """Imagery goes in; a model that can be trusted is served.
+    """Train, check and serve computer vision models on imagery.
 
-    Exit codes: 0 done, 1 failed, 2 wrong call or configuration, 3 a gate blocked the run.
+    Exit codes: 0 success, 1 failure, 2 wrong call or configuration, 3 a gate blocked the run.
     """
     quiet_frameworks()
 

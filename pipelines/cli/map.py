@@ -38,26 +38,35 @@ _PROGRESS_EVERY_S = 2.0
     "--output",
     required=True,
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Folder that receives a folder for each scene.",
+    help="Folder for the maps; each scene gets a folder in it.",
 )
 @config_option
 @click.option(
     "--model-base",
     type=LocalPath(path_type=Path),
-    help="Folder of pushed versions, or a SavedModel; by default that of the configuration.",
+    help="Folder of pushed versions, or a SavedModel; default: the configuration's.",
 )
 @click.option(
-    "--server", help="Ask this server instead: grpc://HOST:PORT, http://HOST:PORT; grpcs, https."
+    "--server",
+    help="Use the model of this server: grpc://HOST:PORT, http://HOST:PORT; grpcs, https.",
 )
-@click.option("--model", help=f"The model's name on --server; by default as {DEFAULT_CONFIG} says.")
-@click.option("--model-version", type=click.IntRange(0), help="Of --server; default: the newest.")
+@click.option("--model", help=f"Name of the model on --server; default: that of {DEFAULT_CONFIG}.")
+@click.option(
+    "--model-version", type=click.IntRange(0), help="Version on --server; default: the newest."
+)
 @click.option("--stac", help="A STAC API, catalogue or collection; its items are scenes.")
-@click.option("--collection", "collections", multiple=True, help="Of --stac; may be repeated.")
-@click.option("--bbox", help="Of --stac: west,south,east,north in degrees.")
-@click.option("--start", help="Of --stac: the first day, as 2023-05-01.")
-@click.option("--end", help="Of --stac: the last day, included.")
-@click.option("--max-cloud", type=float, help="Of --stac: the most cloud cover, in percent.")
-@click.option("--max-items", type=click.IntRange(1), help="Of --stac. Default: 1000.")
+@click.option(
+    "--collection", "collections", multiple=True, help="Collection of --stac; may be repeated."
+)
+@click.option("--bbox", help="With --stac: west,south,east,north in degrees.")
+@click.option("--start", help="With --stac: the first day, such as 2023-05-01.")
+@click.option("--end", help="With --stac: the last day, included.")
+@click.option("--max-cloud", type=float, help="With --stac: the largest cloud cover, in percent.")
+@click.option(
+    "--max-items",
+    type=click.IntRange(1),
+    help="With --stac: the largest number of items. Default: 1000.",
+)
 @click.option(
     "--layout",
     type=click.Choice(["file", "folder"]),
@@ -65,23 +74,37 @@ _PROGRESS_EVERY_S = 2.0
     show_default=True,
     help="Each file is a scene, or each folder with a file for each band.",
 )
-@click.option("--bands", help="The scene's bands in the model's order, where names differ.")
-@click.option("--band-names", help="Names of each file's bands in order, where it has none.")
-@click.option("--nodata", type=float, help="The value of no data, whatever the files say.")
-@click.option("--scale", type=float, help="The scale of every band, whatever the files say.")
-@click.option("--offset", type=float, help="The offset of every band, with --scale.")
-@click.option("--stored", is_flag=True, help="Take stored numbers, whatever scale files state.")
-@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: which of them.")
-@click.option("--without-map", is_flag=True, help="Take rasters without a CRS.")
+@click.option("--bands", help="The scene's bands in the model's order, if the names differ.")
+@click.option("--band-names", help="Names of each file's bands in order, if it has none.")
+@click.option("--nodata", type=float, help="Nodata value, instead of the files' own.")
+@click.option("--scale", type=float, help="Scale of every band, instead of the files' own.")
+@click.option("--offset", type=float, help="Offset of every band, with --scale.")
+@click.option(
+    "--stored", is_flag=True, help="Use the stored numbers, whatever scale the files state."
+)
+@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: the page to read.")
+@click.option("--without-map", is_flag=True, help="Accept rasters without a CRS.")
 @click.option("--resample", is_flag=True, help="Resample scenes of another pixel size.")
 @click.option("--crs", help="Resample into this CRS, such as EPSG:32632.")
-@click.option("--tile-px", type=click.IntRange(8), help="Side of a tile; default: as in training.")
-@click.option("--scales", help="Detection: also at other scales, such as 1,0.5.")
-@click.option("--overlap", type=click.FloatRange(0, 0.75), help="Share of a tile's side.")
-@click.option("--blend", type=click.Choice(["cosine", "constant", "crop"]), help="Default: cosine.")
-@click.option("--probabilities", is_flag=True, help="Write the probability of every class, too.")
 @click.option(
-    "--compression", type=click.Choice(["deflate", "zstd"]), help="Of rasters. Default: deflate."
+    "--tile-px", type=click.IntRange(8), help="Side of a tile in pixels; default: as in training."
+)
+@click.option("--scales", help="Detection: scales at which to run, such as 1,0.5.")
+@click.option(
+    "--overlap",
+    type=click.FloatRange(0, 0.75),
+    help="Overlap of tiles, as a share of a tile's side.",
+)
+@click.option(
+    "--blend",
+    type=click.Choice(["cosine", "constant", "crop"]),
+    help="How overlapping tiles are blended. Default: cosine.",
+)
+@click.option("--probabilities", is_flag=True, help="Also write the probability of every class.")
+@click.option(
+    "--compression",
+    type=click.Choice(["deflate", "zstd"]),
+    help="Compression of rasters. Default: deflate.",
 )
 @click.option(
     "--vector",
@@ -90,18 +113,24 @@ _PROGRESS_EVERY_S = 2.0
     multiple=True,
     help="Format of polygons, cells or objects; may be repeated. Default: parquet.",
 )
-@click.option("--min-area-px", type=click.FloatRange(0), help="Leave smaller polygons out.")
-@click.option("--simplify-px", type=click.FloatRange(0), help="Simplify polygons so far.")
+@click.option("--min-area-px", type=click.FloatRange(0), help="Leave out smaller polygons.")
+@click.option(
+    "--simplify-px", type=click.FloatRange(0), help="Tolerance by which to simplify polygons."
+)
 @click.option(
     "--mask-unknown",
     type=click.FloatRange(0, 100),
-    help="Leave out tiles of unknown imagery: those above this percentile, such as 99.",
+    help="Mask tiles of unknown imagery: those above this percentile, such as 99.",
 )
-@click.option("--min-score", type=click.FloatRange(0, 1), help="Leave worse objects out.")
-@click.option("--points", is_flag=True, help="Objects as points instead of boxes.")
-@click.option("--batch", type=click.IntRange(1), help="Tiles that the model gets at once.")
 @click.option(
-    "--memory-mb", type=click.IntRange(8), help="Memory of decoded blocks and unfinished pixels."
+    "--min-score", type=click.FloatRange(0, 1), help="Leave out objects with a lower score."
+)
+@click.option("--points", is_flag=True, help="Write objects as points instead of boxes.")
+@click.option("--batch", type=click.IntRange(1), help="Number of tiles in a batch.")
+@click.option(
+    "--memory-mb",
+    type=click.IntRange(8),
+    help="Memory for decoded blocks and unfinished pixels, in MB.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace other maps of the same scenes.")
 @json_option
@@ -131,12 +160,12 @@ def command(
     as_json: bool,
     **settings: Any,
 ) -> None:
-    """Map whole scenes: tiles to the newest pushed model, answers back onto the scene's grid.
+    """Map whole scenes with the newest pushed model, on the scene's own grid.
 
-    SCENES are raster files, folders of them, addresses, or files of STAC items. The map of each is
+    SCENES are raster files, folders of them, URLs, or files of STAC items. The map of each scene is
     a folder in --output, which appears when it is complete. A run that was stopped continues where
-    it was. A scene that cannot be mapped is printed with its reason, and the others go on; the exit
-    code is then 1.
+    it stopped. If a scene cannot be mapped, the reason is printed, the other scenes are still
+    mapped, and the exit code is 1.
     """
     from components.mapping.maps import SceneMap, map_scenes
     from components.mapping.rejects import MapReject

@@ -38,16 +38,17 @@ config_option = click.option(
     default=DEFAULT_CONFIG,
     show_default=True,
     type=LocalPath(),
-    help="The configuration that names the place.",
+    help="Configuration file.",
 )
 prediction_option = click.option(
     "--prediction",
     "kind",
     flag_value="prediction",
     default="training",
-    help="The pipeline of predictions over an archive (section prediction), not of training.",
+    help="Use the pipeline of predictions over an archive (section prediction), not "
+    "that of training.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 def local_model_base(base: str) -> Path:

@@ -30,53 +30,57 @@ _UNTOLD = (
     show_default=True,
     help="grpc://HOST:PORT or http://HOST:PORT; grpcs and https for TLS.",
 )
-@click.option("--model", help=f"The model's name; by default that of {DEFAULT_CONFIG}.")
+@click.option("--model", help=f"Name of the model; default: that of {DEFAULT_CONFIG}.")
 @click.option(
-    "--model-version", type=click.IntRange(0, 2**63 - 1), help="A version; by default the newest."
+    "--model-version", type=click.IntRange(0, 2**63 - 1), help="Version; default: the newest."
 )
 @click.option(
     "--bands",
-    help="GeoTIFFs: the bands to send, by name or common name as the model calls them, or by "
-    f"position from 1, with commas; by default those of {DEFAULT_CONFIG}, else all.",
+    help="GeoTIFFs: the bands to send, separated by commas, by the model's names, common names or "
+    f"positions from 1; default: those of {DEFAULT_CONFIG}, otherwise all.",
 )
 @click.option(
-    "--band-names", help="GeoTIFFs that name no bands: their names in order, with commas."
+    "--band-names", help="GeoTIFFs that name no bands: the names in order, separated by commas."
 )
-@click.option("--nodata", type=float, help="GeoTIFFs that do not say it: the value of no data.")
+@click.option("--nodata", type=float, help="GeoTIFFs that do not state it: the nodata value.")
 @click.option(
     "--values",
     type=click.Choice(["stored", "scaled"]),
-    help="GeoTIFFs: what the model learnt, numbers as files store them or with scale and offset "
-    f"applied; by default as {DEFAULT_CONFIG} says, else stored.",
+    help="GeoTIFFs: whether the model was trained on stored numbers or with scale and offset "
+    f"applied; default: as in {DEFAULT_CONFIG}, otherwise stored.",
 )
-@click.option("--scale", type=float, help="GeoTIFFs that do not say it: the scale of every band.")
-@click.option("--offset", type=float, help="GeoTIFFs that do not say it: the offset, with --scale.")
-@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: which of them.")
+@click.option("--scale", type=float, help="GeoTIFFs that do not state it: the scale of every band.")
+@click.option(
+    "--offset", type=float, help="GeoTIFFs that do not state it: the offset, with --scale."
+)
+@click.option("--page", type=click.IntRange(1), help="TIFFs of several pages: the page to read.")
 @click.option(
     "--float32/--as-stored",
     "float32",
     default=None,
-    help="GeoTIFFs: send samples as float32, in which models count; samples of 64 bits need it. By "
-    f"default as {DEFAULT_CONFIG} says, else as stored.",
+    help="GeoTIFFs: send samples as float32, the models' own type; samples of 64 bits need it. "
+    f"Default: as in {DEFAULT_CONFIG}, otherwise as stored.",
 )
 @click.option(
     "--output",
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Folder for what a line cannot hold: class rasters as PNG or GeoTIFF, objects as JSON or "
-    "GeoJSON, each on the grid of its image.",
+    help="Folder for answers that are files: class rasters as PNG or GeoTIFF, "
+    "objects as JSON or GeoJSON, each on the grid of its image.",
 )
 @click.option(
     "--fit",
     type=click.Choice(["stretch", "pad", "crop"]),
-    help=f"How images meet the model; by default as {DEFAULT_CONFIG} says, else stretch.",
+    help=f"How images are fitted to the model; default: as in {DEFAULT_CONFIG}, otherwise stretch.",
 )
 @click.option(
     "--any-size",
     is_flag=True,
-    help="Send rasters that are far from the model's tiles in size or ground sample distance, too.",
+    help="Also send rasters that are far from the model's tiles in size or ground sample distance.",
 )
 @click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
-@click.option("--top", default=2, show_default=True, type=click.IntRange(1), help="Classes shown.")
+@click.option(
+    "--top", default=2, show_default=True, type=click.IntRange(1), help="Number of classes to show."
+)
 @json_option
 @click.pass_context
 def command(
@@ -102,11 +106,11 @@ def command(
 ) -> None:
     """Send files, or every image below folders, to a server and print its answers.
 
-    Photographs are sent as they are. To a model of rasters every file goes as one tile, and one
-    that is far from its tiles in size or ground sample distance is refused. An answer is the
-    classes with their probabilities, a number, the share of each class among the pixels, or the
-    objects, as the model's task is. With --json a line for each file. The exit code is 1 if any of
-    them was refused.
+    Photographs are sent as they are. To a model of rasters every file is sent as one tile; a file
+    that is far from the model's tiles in size or ground sample distance is refused. Depending on
+    the model's task, an answer is the classes with their probabilities, a number, the share of each
+    class among the pixels, or the objects. With --json, one line per file is printed. The exit code
+    is 1 if any file was refused.
     """
     from components.raster.band_names import listed_bands
     from pipelines.cli.answer_files import write_answer

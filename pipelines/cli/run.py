@@ -14,15 +14,17 @@ if TYPE_CHECKING:
 @config_argument
 @json_option
 @click.option(
-    "--key", default="", help="A name for what the run is for; it is never run for a second time."
+    "--key",
+    default="",
+    help="Identifies the purpose of the run; a second run with the same key is refused.",
 )
 @prediction_option
 @click.pass_context
 def command(ctx: click.Context, config_path: str, as_json: bool, key: str, kind: "Kind") -> None:
     """Run the pipeline of CONFIG (default: skymill.yaml).
 
-    Nodes whose inputs have not changed are taken from the last run. Exit code 3 says that a gate
-    blocked; the evidence stays where the summary says.
+    Nodes whose inputs have not changed reuse the results of the last run. Exit code 3 means that a
+    gate blocked the run; the summary shows where its report is.
     """
     from pipelines.config.tree import load_config
     from pipelines.local.execute import execute

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pipelines.kubeflow.client.connection import Connection
 
 _workspace_option = click.option(
-    "--workspace", help="Look here, and not where a configuration says."
+    "--workspace", help="Workspace to look in, instead of the configuration's."
 )
 _most_option = click.option(
     "-n",
@@ -21,7 +21,7 @@ _most_option = click.option(
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="Of a server's runs.",
+    help="Number of a server's runs to list.",
 )
 
 
@@ -39,8 +39,8 @@ class _Runs(click.Group):
 def command() -> None:
     """List past runs, the newest first; with RUN_ID, show one with its lineage.
 
-    They are those of this machine. With --kubeflow or --endpoint they are those of a server of
-    Kubeflow Pipelines. A RUN_ID of this machine may be cut short as long as only one run begins so.
+    These are the runs of this machine or, with --kubeflow or --endpoint, of a Kubeflow Pipelines
+    server. You can shorten a RUN_ID of this machine as long as it stays unique.
     """
 
 
@@ -75,7 +75,7 @@ def show(
     workspace: str | None,
     as_json: bool,
 ) -> None:
-    """Show the run RUN_ID: of this machine with its lineage, of a server with its steps."""
+    """Show the run RUN_ID: with its lineage on this machine, with its steps on a server."""
     _show(connection, run_id, config_path, workspace, as_json)
 
 
@@ -115,9 +115,9 @@ def logs(
     config_path: str,
     workspace: str | None,
 ) -> None:
-    """Print the log of the run RUN_ID; on a server of its failed steps, or of STEP.
+    """Print the log of the run RUN_ID; on a server, the log of its failed steps, or of STEP.
 
-    A server has the log of a step as long as its pod exists, or if it archives logs.
+    A server has the log of a step as long as the step's pod exists, or if it archives logs.
     """
     if connection is not None:
         kubeflow_runs.print_logs(connection, run_id, step)
@@ -135,10 +135,10 @@ def logs(
 @_workspace_option
 @json_option
 def compare(a: str, b: str, config_path: str, workspace: str | None, as_json: bool) -> None:
-    """Compare the runs A and B of this machine, whose ids may be cut short.
+    """Compare the runs A and B of this machine; you can shorten their ids.
 
-    Prints settings and data that differ, the metrics with their intervals, and the test examples
-    that B answers better or worse than A.
+    Prints the settings and data that differ, the metrics with their intervals, and the test
+    examples that B answers better or worse than A.
     """
     from pipelines.cli.compared_runs import print_comparison
     from pipelines.local.compare import compare_runs
@@ -151,7 +151,10 @@ def compare(a: str, b: str, config_path: str, workspace: str | None, as_json: bo
 
 #: Accepted where the runs of a server are the only ones, as the other commands of `runs` take it.
 _of_a_server = click.option(
-    "--kubeflow", is_flag=True, expose_value=False, help="Runs of a server: there are no others."
+    "--kubeflow",
+    is_flag=True,
+    expose_value=False,
+    help="Use the runs of a server; this is always the case here.",
 )
 
 
@@ -162,7 +165,7 @@ _of_a_server = click.option(
 def stop(connection: "Connection", run_id: str) -> None:
     """Stop the run RUN_ID on Kubeflow Pipelines.
 
-    A run of this machine stops with Ctrl-C or SIGTERM.
+    To stop a run of this machine, use Ctrl-C or SIGTERM.
     """
     kubeflow_runs.stop(connection, run_id)
 
@@ -172,9 +175,9 @@ def stop(connection: "Connection", run_id: str) -> None:
 @_of_a_server
 @connection_options
 def retry(connection: "Connection", run_id: str) -> None:
-    """Run the failed steps of the run RUN_ID on Kubeflow Pipelines again, and what follows them.
+    """Run the failed steps of the run RUN_ID on Kubeflow Pipelines again, and the steps after them.
 
-    On this machine `skymill run` does so: what has not changed is taken from the last run.
+    On this machine use `skymill run`, which reuses what has not changed since the last run.
     """
     kubeflow_runs.retry(connection, run_id)
 

@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Recurring runs on Kubeflow Pipelines: one at a time, on the data of their own day."""
+    """Manage recurring runs on Kubeflow Pipelines, one at a time, on the data of their own day."""
 
 
 @command.command()
 @click.argument("name")
 @with_package_options
-@click.option("--cron", help="Six fields, seconds first: '0 0 2 * * *' is every night at two.")
+@click.option(
+    "--cron",
+    help="Cron expression of six fields, seconds first: '0 0 2 * * *' is every night at two.",
+)
 @click.option("--interval", "interval_s", type=int, help="Seconds from one run to the next.")
 @connection_options
 @json_option
@@ -47,9 +50,9 @@ def create(
 ) -> None:
     """Create the schedule NAME, or change the existing one accordingly.
 
-    The same call again changes nothing. A run that has not ended delays the next one, and of
-    several that were missed only the last is made up for. Prepare takes the data's fingerprint
-    when a run starts, so each run sees the data of its own day.
+    Repeating the call changes nothing. A run that has not ended delays the next one, and of several
+    missed runs only the last is caught up. Prepare computes the data's fingerprint when a run
+    starts, so each run sees the data of its own day.
     """
     from pipelines.kubeflow.client.schedule import Schedule
 
@@ -84,7 +87,7 @@ def list_(connection: "Connection", as_json: bool) -> None:
 @connection_options
 @json_option
 def enable(connection: "Connection", name: str, as_json: bool) -> None:
-    """Switch the schedule NAME on."""
+    """Switch on the schedule NAME."""
     _print_schedule(_schedules(connection).set_enabled(name, True), as_json)
 
 
@@ -93,7 +96,7 @@ def enable(connection: "Connection", name: str, as_json: bool) -> None:
 @connection_options
 @json_option
 def disable(connection: "Connection", name: str, as_json: bool) -> None:
-    """Switch the schedule NAME off; a run that is going on goes on."""
+    """Switch off the schedule NAME; an active run continues."""
     _print_schedule(_schedules(connection).set_enabled(name, False), as_json)
 
 
@@ -102,7 +105,7 @@ def disable(connection: "Connection", name: str, as_json: bool) -> None:
 @connection_options
 @json_option
 def delete(connection: "Connection", name: str, as_json: bool) -> None:
-    """Delete the schedule NAME, unless a run of it is going on."""
+    """Delete the schedule NAME, unless one of its runs is active."""
     _print_schedule(_schedules(connection).delete(name), as_json)
 
 

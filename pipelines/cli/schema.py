@@ -21,7 +21,7 @@ def command() -> None:
 @command.command()
 @config_option
 def show(config_path: str) -> None:
-    """Show the accepted schema in words, or the last inferred one while none is accepted."""
+    """Show the accepted schema in words, or the last inferred one if none is accepted yet."""
     from components.schema.schema_store import read_accepted
     from components.schema.wording import describe
     from pipelines.config.tree import load_config
@@ -41,9 +41,9 @@ def show(config_path: str) -> None:
 
 @command.command()
 @config_option
-@click.option("--from", "source", type=LocalPath(), help="A schema file; default: the last run's.")
+@click.option("--from", "source", type=LocalPath(), help="Schema file; default: the last run's.")
 def accept(config_path: str, source: str | None) -> None:
-    """Make the schema of the last run, or of a file, the one that later runs are judged by."""
+    """Accept the schema of the last run, or of a file, as the one for later runs."""
     from components.schema.schema_store import accept as accept_schema
     from components.schema.schema_store import read_accepted
     from components.schema.wording import diff

@@ -13,9 +13,13 @@ from pipelines.cli.options import LocalPath, config_option
 
 @click.command()
 @config_option
-@click.option("--model-base", type=LocalPath(), help="Serve this folder of versions instead.")
-@click.option("--name", help="The model's name, with --model-base.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--model-base",
+    type=LocalPath(),
+    help="Folder of versions to serve, instead of the configuration's.",
+)
+@click.option("--name", help="Name of the model, with --model-base.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--grpc-port", default=8500, show_default=True, type=int)
 @click.option("--rest-port", default=8501, show_default=True, type=int)
 @click.option(
@@ -23,7 +27,7 @@ from pipelines.cli.options import LocalPath, config_option
     default=1,
     show_default=True,
     type=click.IntRange(1, 64),
-    help="Server processes that share the ports; each holds the model.",
+    help="Number of server processes that share the ports; each holds the model.",
 )
 def command(
     config_path: str,
@@ -34,9 +38,9 @@ def command(
     rest_port: int,
     processes: int,
 ) -> None:
-    """Serve the pushed model over gRPC and REST until Ctrl-C, TensorFlow Serving's API.
+    """Serve the pushed model with TensorFlow Serving's gRPC and REST API until Ctrl-C.
 
-    A newer version is taken up as soon as it is pushed. For production there is the official
+    A newer version is served as soon as it is pushed. For production, use the official
     tensorflow/serving image; docker/serving/ has its configuration.
     """
     import logging

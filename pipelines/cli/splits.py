@@ -15,14 +15,18 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option(
-    "-o", "--output", type=LocalPath(), help="Draw a map of the tiles of each split here (PNG)."
+    "-o",
+    "--output",
+    type=LocalPath(),
+    help="Draw a map of the tiles of each split into this file (PNG).",
 )
 @json_option
 def command(config_path: str, output: str | None, as_json: bool) -> None:
-    """Count the images and classes of each split; of rasters print the distance from train to test.
+    """Count the images and classes of each split; for rasters also print the distance from train to
+    test.
 
-    No pixel of a raster is read. Pairs of tiles of different splits that share ground or touch
-    are leaks: a model would be tested on ground that it was trained on.
+    This reads no pixels of rasters. Pairs of tiles of different splits that share ground or touch
+    are leaks: the model would be tested on ground on which it was trained.
     """
     from components.ingest.choose_span import choose_span
     from components.ingest.sources import survey

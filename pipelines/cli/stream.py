@@ -22,36 +22,44 @@ _SECONDS = click.FloatRange(0.01, 86_400)
 
 @click.command()
 @click.argument("source", required=False)
-@click.option("-o", "--output", required=True, help="Folder of the answers, a file for a window.")
+@click.option(
+    "-o", "--output", required=True, help="Folder for the answers, with one file per window."
+)
 @config_option
 @click.option(
     "--model-base",
     type=LocalPath(path_type=Path),
-    help="Folder of pushed versions; by default that of the configuration.",
+    help="Folder of pushed versions; default: the configuration's.",
 )
-@click.option("--kind", type=click.Choice(["images", "chips"]), help="Default: by the model.")
+@click.option(
+    "--kind",
+    type=click.Choice(["images", "chips"]),
+    help="Kind of SOURCE; default: according to the model.",
+)
 @click.option(
     "--messages",
     type=click.Choice(["addresses", "images"]),
-    help="Messages name images below SOURCE (default), or hold the bytes of their files.",
+    help="Messages name images below SOURCE (default), or contain the bytes of image files.",
 )
-@click.option("--pubsub", help="Read messages from this subscription of Pub/Sub.")
-@click.option("--kafka", help="Read them from Kafka: HOST:PORT of its servers, with commas.")
-@click.option("--topic", help="Of --kafka.")
+@click.option("--pubsub", help="Read messages from this Pub/Sub subscription.")
+@click.option(
+    "--kafka", help="Read messages from Kafka: HOST:PORT of its servers, separated by commas."
+)
+@click.option("--topic", help="Topic of --kafka.")
 @click.option("--group", help="Consumer group of --kafka. Default: skymill.")
 @click.option(
     "--begin",
     type=click.Choice(["oldest", "newest"]),
-    help="Of --kafka: the first message, where the group has no offset. Default: oldest.",
+    help="With --kafka: the message to begin with if the group has no offset. Default: oldest.",
 )
-@click.option("--batch", type=click.IntRange(1), help="Images that the model gets at once.")
+@click.option("--batch", type=click.IntRange(1), help="Number of images in a batch.")
 @click.option(
     "--delay",
     "delay_s",
     type=click.FloatRange(0),
     default=1.0,
     show_default=True,
-    help="Seconds for a batch.",
+    help="Seconds that an image waits for others of its batch.",
 )
 @click.option(
     "--window",
@@ -59,7 +67,7 @@ _SECONDS = click.FloatRange(0.01, 86_400)
     type=_SECONDS,
     default=60.0,
     show_default=True,
-    help="Seconds of a file.",
+    help="Seconds of answers in one file.",
 )
 @click.option(
     "--poll",
@@ -75,7 +83,7 @@ _SECONDS = click.FloatRange(0.01, 86_400)
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Seconds between looks for a model.",
+    help="Seconds between looks for a new model.",
 )
 @without_native_output
 def command(
@@ -96,13 +104,13 @@ def command(
     poll_s: float,
     refresh_s: float,
 ) -> None:
-    """Predict images as they arrive below SOURCE, until it is stopped.
+    """Predict images as they arrive below SOURCE, until you stop the command.
 
-    A file has arrived when it did not change from one look to the next. With --pubsub or --kafka
-    the addresses come as messages instead, and SOURCE names where they lie. With --messages images
-    the messages hold the images, and no SOURCE is named; without a broker they are lines of JSON in
-    the files of SOURCE. A newly pushed model is taken up without a restart. Images without an
-    answer are lines of rejects-*.jsonl. After a restart, answered images are skipped.
+    A file has arrived when it has not changed between two looks. With --pubsub or --kafka, messages
+    contain the images' addresses, which must be below SOURCE. With --messages images, the messages
+    contain the images, and there is no SOURCE; without a broker they are lines of JSON in the files
+    of SOURCE. A newly pushed model is used without a restart. Images without an answer are lines of
+    rejects-*.jsonl. After a restart, answered images are skipped.
     """
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions

@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 
 @click.command()
 @with_package_options
-@click.option("--run-name", help="How the run is shown; default: the pipeline's name and the time.")
-@click.option("--key", help="What the run is for: with the same key no second run is started.")
-@click.option("--follow", "wait", is_flag=True, help="Wait for its end and print how it ended.")
-@click.option("--timeout", "timeout_s", type=float, help="Seconds until --follow gives up.")
+@click.option(
+    "--run-name", help="Displayed name of the run; default: the pipeline's name and the time."
+)
+@click.option(
+    "--key", help="Identifies the purpose of the run: with the same key no second run is started."
+)
+@click.option(
+    "--follow", "wait", is_flag=True, help="Wait until the run ends, and print how it ended."
+)
+@click.option(
+    "--timeout", "timeout_s", type=float, help="Seconds after which --follow stops waiting."
+)
 @metadata_option
 @connection_options
 @json_option
@@ -45,9 +53,9 @@ def command(
 ) -> None:
     """Start a run on Kubeflow Pipelines 2.x.
 
-    The package becomes a version of its pipeline there, once for each content. A ready package is
-    submitted without TensorFlow; a configuration is compiled first. With --follow exit code 3 says
-    that a gate blocked the run.
+    The package becomes a version of its pipeline on the server, once for each content. Submitting a
+    compiled package needs no TensorFlow; a configuration is compiled first. With --follow, exit
+    code 3 means that a gate blocked the run.
     """
     from pipelines.kubeflow.client.server import KubeflowServer
 

@@ -9,21 +9,21 @@ from pipelines.cli.options import config_argument, json_option
 
 @click.command()
 @config_argument
-@click.option("--run", "run_id", help="Take the examples of this run; default: the last one.")
+@click.option("--run", "run_id", help="Use the examples of this run; default: the last one.")
 @click.option(
     "--profile",
     is_flag=False,
     flag_value="10-20",
     metavar="[FIRST-LAST]",
-    help="Profile these steps for TensorBoard; without a value 10-20.",
+    help="Profile these steps for TensorBoard; without a value, 10-20.",
 )
 @json_option
 def command(config_path: str, run_id: str | None, profile: str | None, as_json: bool) -> None:
-    """Train by CONFIG (default: skymill.yaml) on examples that a run has made.
+    """Train according to CONFIG (default: skymill.yaml) on the examples of a run.
 
-    Nothing is evaluated on the test split and nothing is pushed: `skymill run` does that, and takes
-    what has not changed from the last run. What comes out lies in a folder of the workspace:
-    model, logs (`tensorboard --logdir`), learning curve, answers to the eval split.
+    This neither evaluates on the test split nor pushes: `skymill run` does both, and reuses what
+    has not changed since the last run. The results are in a folder of the workspace: model, logs
+    (`tensorboard --logdir`), learning curve, answers to the eval split.
     """
     from components.raster.strict_json import strict_json
     from pipelines.config.tree import load_config

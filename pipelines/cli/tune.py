@@ -11,14 +11,15 @@ from pipelines.cli.options import LocalPath, config_option, json_option
     "-o",
     "--output",
     type=LocalPath(file_okay=False),
-    help="Where table, picture and best values go; default: a new folder in the workspace.",
+    help="Folder for the table, the picture and the best values; default: a new "
+    "folder in the workspace.",
 )
 @json_option
 def command(config_path: str, output: str | None, as_json: bool) -> None:
-    """Search good values for the fields that `tune.space` names, on the last run's examples.
+    """Search for good values of the fields in `tune.space`, on the last run's examples.
 
-    Nothing is trained with what is found until it stands in `train`; a run with `tune` searches by
-    itself before it trains.
+    To train with the values found, put them into `train`. A run with `tune` searches by itself
+    before it trains.
     """
     from pipelines.config.tree import load_config
     from pipelines.local.search_alone import search_alone

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from serving.store.version_store import VersionStore
 
 _base_option = click.option(
-    "--model-base", type=LocalPath(), help="Look at this folder or store of versions instead."
+    "--model-base",
+    type=LocalPath(),
+    help="Folder or store of versions, instead of the configuration's.",
 )
 
 
@@ -57,7 +59,7 @@ def list_(config_path: str, model_base: str | None, as_json: bool) -> None:
 def show(number: int, config_path: str, model_base: str | None, as_json: bool) -> None:
     """Print the model card of version NUMBER, and check model and provenance by their digests.
 
-    The same card lies beside the model as a page (provenance/model_card.html) and as a STAC item.
+    The same card is beside the model as a page (provenance/model_card.html) and as a STAC item.
     """
     from components.push.card.wording import card_text
     from components.push.pushed import is_model_as_pushed, read_provenance

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 @click.command()
 @config_argument
-@click.option("--once", is_flag=True, help="Do what is due now and end, for a CronJob.")
-@click.option("--status", is_flag=True, help="Print what the watch knows, and do nothing.")
-@click.option("--again", is_flag=True, help="Ask for another run for the data that are there.")
-@click.option("--skip", is_flag=True, help="Ask for no run for the data that are there.")
+@click.option("--once", is_flag=True, help="Do what is due now, then end; for a CronJob.")
+@click.option("--status", is_flag=True, help="Print the state of the watch and do nothing else.")
+@click.option("--again", is_flag=True, help="Request another run for the existing data.")
+@click.option("--skip", is_flag=True, help="Start no run for the existing data.")
 @click.option(
     "--log",
     "log_format",
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="How events are written, on standard error.",
+    help="Format of the events on standard error.",
 )
 @prediction_option
 @json_option
@@ -47,9 +47,10 @@ def command(
 ) -> None:
     """Start a run of CONFIG (default: skymill.yaml) whenever there is new data.
 
-    One run for each state of the data, however many watchers there are. Ends on SIGTERM with 0.
-    --once ends with 0 when all that was due is done (also: nothing was), and with 1 when the
-    source, the state or the target could not be reached; the next call goes on from there.
+    There is one run for each state of the data, however many watchers there are. On SIGTERM the
+    watch ends with 0. --once ends with 0 when everything that was due is done, even if nothing was,
+    and with 1 if the source, the state or the target cannot be reached; the next call continues
+    from there.
     """
     from pipelines.config.tree import load_config
 
