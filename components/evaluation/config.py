@@ -84,13 +84,13 @@ class Threshold(Frozen):
     """
 
     metric: str = Field(
-        description="A metric of the task, or that of a class: recall/Forest, or recall/* for "
-        "every class; gap:METRIC is its difference between the best and the worst slice."
+        description="A metric of the task or of a class: recall/Forest, or recall/* for every "
+        "class; gap:METRIC is its difference between the best and the worst slice."
     )
     slice: str = Field(
         default=OVERALL,
-        description="overall, one slice (region=north), or every value of a feature (region); a "
-        "comma within a value has a backslash before it.",
+        description="overall, one slice (region=north), or every value of a feature (region); "
+        "escape a comma within a value with a backslash.",
     )
     at_least: FiniteFloat | None = Field(default=None, description="Least value of the candidate.")
     at_most: FiniteFloat | None = Field(default=None, description="Largest value of the candidate.")
@@ -173,9 +173,9 @@ class EvaluationConfig(Frozen):
     `metrics` are user-defined ones, beside those of the task. `decisions` are thresholds on the
     score of a class, for all tasks but regression.
 
-    `slices` holds features by which the metrics are broken down: a manifest's column (`region`),
-    any feature of the examples (`label/text`), or a list of them to cross. Numeric features may
-    be cut into intervals by `bins` (feature: ascending edges).
+    `slices` lists features by which the metrics are broken down: a manifest's column (`region`),
+    any feature of the examples (`label/text`), or a list of them to cross. `bins` cuts numeric
+    features into intervals (feature: ascending edges).
 
     `allow` lists what may pass: `missing_baseline`, `unusable_baseline`, `task_changed`,
     `classes_changed`, `unknown_labels`, `missing_slice:region=north`, `nan:log_loss` or
@@ -196,16 +196,16 @@ class EvaluationConfig(Frozen):
         "feature.",
     )
     metrics: tuple[CustomMetric, ...] = Field(
-        default=(), description="Your own metrics, beside those of the task."
+        default=(), description="Your own metrics, in addition to those of the task."
     )
     thresholds: tuple[Threshold, ...] = Field(
         default=(), description="Requirements on metrics; the run stops if one is not met."
     )
     decisions: tuple[DecisionConfig, ...] = Field(
         default=(),
-        description="Classes for which to find the threshold on the probability (of boxes the "
-        "score) that has a precision or a recall: {class: Forest, precision: 0.95}. With masks: "
-        "one further prediction for each example.",
+        description="Classes for which to find the threshold on the probability (for boxes, on "
+        "the score) that gives a precision or a recall: {class: Forest, precision: "
+        "0.95}. With masks this costs one further prediction for each example.",
     )
     allow: tuple[str, ...] = Field(
         default=(),
@@ -213,8 +213,9 @@ class EvaluationConfig(Frozen):
     )
     corruptions: tuple[CorruptionName, ...] = Field(
         default=(),
-        description="Corruptions of the examples' images at three strengths, each a slice such as "
-        "corruption=haze,strength=2: three further predictions for each example and corruption.",
+        description="Corruptions of the examples' images at three strengths, each a slice such "
+        "as corruption=haze,strength=2. This costs three further predictions for "
+        "each example and corruption.",
     )
     batch_size: int = Field(
         default=32, ge=1, le=4096, description="Examples in one call of the model."

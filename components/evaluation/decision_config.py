@@ -9,22 +9,23 @@ from components.raster.text import ClassName
 
 
 class DecisionConfig(Frozen):
-    """A class that a user acts on where its probability or score reaches a threshold."""
+    """A class on which users act if its probability or score reaches a threshold."""
 
     model_config = ConfigDict(populate_by_name=True)
 
-    class_name: ClassName = Field(alias="class", description="The class to decide about.")
+    class_name: ClassName = Field(alias="class", description="Class to decide about.")
     precision: float | None = Field(
         default=None,
         gt=0,
         lt=1,
-        description="Least share of right decisions; the threshold with the most recall is taken.",
+        description="Least share of right decisions; the threshold with the highest recall is "
+        "chosen.",
     )
     recall: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Least share of the class that is found; the highest threshold is taken.",
+        description="Least share of the class that is found; the highest threshold is chosen.",
     )
 
     @model_validator(mode="after")

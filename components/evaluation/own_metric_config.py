@@ -15,5 +15,6 @@ class CustomMetric(Called):
     offers: ClassVar[tuple[str, ...]] = ("classes",)
 
     name: str = Field(
-        pattern="^[a-z][a-z0-9_]*$", description="In metrics.json, on the page and in thresholds."
+        pattern="^[a-z][a-z0-9_]*$",
+        description="Name in metrics.json, on the page and in thresholds.",
     )

@@ -41,38 +41,40 @@ SourceConfig = Annotated[
 
 
 class IngestConfig(Frozen):
-    """From a source to examples and rejects."""
+    """Conversion of a source to examples and rejects."""
 
-    source: SourceConfig = Field(
-        description="Where images come from; its kind says which form they have."
-    )
+    source: SourceConfig = Field(description="Where images come from; the kind says in which form.")
     span: Annotated[int, Field(ge=0)] | datetime.date | None = Field(
         default=None,
-        description="which span to read where the source's place has a pattern, {SPAN} or "
+        description="span to read if the source's path has a pattern, {SPAN} or "
         "{YYYY}-{MM}-{DD}: a number or a day; default: the newest",
     )
     image: ImageSpec = ImageSpec()
     split: SplitConfig = SplitConfig()
     split_by: SplitRule | None = Field(
         default=None,
-        description="what decides the split of rasters: block, scene, group, date, area or tile; "
-        "default: the group where there is one, else each tile, if none touch",
+        description="what determines the split of rasters: block, scene, group, date, area or "
+        "tile; default: the group if there is one, otherwise each tile, if none "
+        "touch",
     )
     classes: tuple[ClassName, ...] | None = Field(
         default=None,
         min_length=1,
-        description="the classes, in the order of their indices; default: those seen, sorted",
+        description="classes, in the order of their indices; default: those in the data, sorted",
     )
     features: bool = Field(
         default=True,
-        description="decode every image and compute its scalar features; without them plain files "
-        "are checked by their structure alone",
+        description="decode every image and compute its scalar features; without this, plain "
+        "files are validated only by their structure",
     )
     max_reject_fraction: float = Field(
-        default=0.05, ge=0, le=1, description="above it the run stops; 1 never stops"
+        default=0.05, ge=0, le=1, description="share of rejects above which the run stops; 1: never"
     )
     shards: int | None = Field(
-        default=None, ge=1, le=10_000, description="files a split; default: by the number of images"
+        default=None,
+        ge=1,
+        le=10_000,
+        description="number of files per split; default: by the number of images",
     )
 
     @property

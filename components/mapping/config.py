@@ -33,13 +33,19 @@ class SceneReading(Frozen):
     scale: float | None = Field(
         default=None, allow_inf_nan=False, description="Of every band; overrides that of the files."
     )
-    offset: float | None = Field(default=None, allow_inf_nan=False, description="As scale.")
+    offset: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="Offset of every band, with scale, instead of the files' own.",
+    )
     stored: bool = Field(
         default=False,
         description="Read the numbers as stored and ignore the files' scale and offset, for a "
         "model that was trained on stored numbers.",
     )
-    page: int | None = Field(default=None, ge=1, description="Of TIFF files with several pages.")
+    page: int | None = Field(
+        default=None, ge=1, description="Page of TIFF files with several pages."
+    )
     valid_when: ValidWhen = "all"
     without_map: bool = Field(
         default=False,
@@ -66,7 +72,8 @@ class PolygonsConfig(Frozen):
     simplify_px: float = Field(
         default=0,
         ge=0,
-        description="Tolerance; borders that polygons share stay shared. 0: along the pixels.",
+        description="Tolerance of the simplification; shared borders stay shared. 0: polygons "
+        "follow the pixels.",
     )
 
 
@@ -82,13 +89,14 @@ class MapConfig(Frozen):
         default=None,
         ge=8,
         le=16384,
-        description="Rows and columns of a tile; not set: those of the training tiles.",
+        description="Rows and columns of a tile; default: those of the training tiles.",
     )
     scales: tuple[Scale, ...] = Field(
         default=(1,),
         min_length=1,
-        description="Detection: look at the scene at each of these scales and merge what is found. "
-        "At 0.5 a tile shows twice as many rows and columns, for objects that are too large at 1.",
+        description="Detection: run on the scene at each of these scales and merge the objects "
+        "found. At 0.5 a tile shows twice as many rows and columns, for objects "
+        "that are too large at 1.",
     )
     overlap: float | None = Field(
         default=None,
@@ -99,15 +107,16 @@ class MapConfig(Frozen):
     )
     blend: Blend = Field(
         default="cosine",
-        description="Where tiles overlap: cosine passes smoothly from one to the other; constant "
-        "takes the mean; crop changes tiles in the middle.",
+        description="How overlapping tiles are blended. cosine: a smooth transition; constant: "
+        "the mean; crop: a hard change in the middle.",
     )
     probabilities: bool = Field(
-        default=False, description="Write the probability of every class as well (segmentation)."
+        default=False, description="Also write the probability of every class (segmentation)."
     )
     compression: Compression = Field(
         default="deflate",
-        description="Of rasters. zstd takes less time and room; some programs cannot read it.",
+        description="Compression of rasters. zstd takes less time and space; some programs "
+        "cannot read it.",
     )
     vectors: tuple[VectorFormat, ...] = Field(
         default=("parquet",), description="Formats of the polygons, cells or objects; may be empty."
@@ -124,7 +133,9 @@ class MapConfig(Frozen):
     min_score: float = Field(
         default=0.3, ge=0, le=1, description="Objects with a lower score are left out (detection)."
     )
-    points: bool = Field(default=False, description="Objects as points, not boxes (detection).")
+    points: bool = Field(
+        default=False, description="Write objects as points instead of boxes (detection)."
+    )
     batch: int = Field(default=16, ge=1, le=1024, description="Tiles in one call of the model.")
     memory_mb: int = Field(
         default=160,

@@ -9,10 +9,10 @@ from components.raster.location import Location
 
 
 class PushConfig(Frozen):
-    """Destination of new versions, and the number of versions kept."""
+    """Destination of new versions, and the number of versions to keep."""
 
     model_dir: Location = Field(
-        description="Folder of models, local or at s3://, gs:// or az://; a version is "
+        description="Folder of models, local or at s3://, gs:// or az://; versions are "
         "<model_dir>/<name>/<integer>/."
     )
     keep: int = Field(

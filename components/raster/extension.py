@@ -63,7 +63,7 @@ class Extension(Frozen):
     offers: ClassVar[tuple[str, ...]] = ()
 
     arguments: dict[str, JsonValue] = Field(
-        default_factory=dict, description="Passed by name; plain values."
+        default_factory=dict, description="Arguments, passed by name; plain values."
     )
 
     @property

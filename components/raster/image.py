@@ -34,11 +34,11 @@ class Refusal(StrEnum):
 
 
 class ImageSpec(Frozen):
-    """The shape a model sees and what the decoder will take on to get there.
+    """Shape that a model sees, and limits on what the decoder accepts.
 
     The decoder is bounded by what the file's header declares, before a pixel is decoded. A clock
-    would make the outcome depend on the machine, so time is bounded by what decides it: the pixels
-    times the number of JPEG scans (each scan of a progressive file touches every pixel again).
+    would make the outcome depend on the machine, so time is bounded by its cause: the pixels times
+    the number of JPEG scans (each scan of a progressive file touches every pixel again).
     """
 
     height_px: int = Field(default=64, ge=8, le=4096, description="Rows of the model's image.")
@@ -46,27 +46,30 @@ class ImageSpec(Frozen):
     bands: tuple[BandRequest, ...] | None = Field(
         default=None,
         min_length=1,
-        description="Rasters: the bands that the model sees, in its order, by name, by common name "
-        "or by position from 1; none: photographs, RGB.",
+        description="For rasters: the bands that the model sees, in its order, by name, common "
+        "name or position from 1. Without bands: photographs, RGB.",
     )
     values: Values | None = Field(
         default=None,
-        description="Rasters: what the model sees. stored: numbers as the files hold them; scaled: "
-        "number * scale + offset, as files and their metadata say; not set: stored, and scenes "
-        "that differ in scale or offset are refused.",
+        description="For rasters: what the model sees. stored: numbers as in the files; scaled:"
+        " number * scale + offset, as stated by files and their metadata. Default: "
+        "stored, and scenes that differ in scale or offset are refused.",
     )
     fit: Fit = Field(
         default="stretch",
-        description="stretch: to the shape, of any aspect; pad: whole image, zeros around; "
-        "crop: fill the shape, cut what stands over at the centre.",
+        description="How an image is fitted to the shape. stretch: regardless of the aspect "
+        "ratio; pad: the whole image, with zeros around it; crop: fills the shape "
+        "and cuts off the excess evenly.",
     )
     max_bytes: int = Field(default=64 * 2**20, ge=1024, description="Largest file that is decoded.")
     max_pixels: int = Field(
         default=2**26,
         ge=64,
-        description="height times width, as decoded; of a tile, times its bands.",
+        description="Largest height times width, as decoded; for a tile, times its bands.",
     )
-    max_scan_pixels: int = Field(default=10 * 2**26, ge=64, description="pixels times JPEG scans.")
+    max_scan_pixels: int = Field(
+        default=10 * 2**26, ge=64, description="Largest number of pixels times JPEG scans."
+    )
 
     @model_validator(mode="after")
     def _bands_differ(self) -> Self:

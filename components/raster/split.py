@@ -22,15 +22,22 @@ _OTHER_NAMES = {
 class SplitConfig(Frozen):
     """Rule that assigns a split to examples without a given one."""
 
-    train: float = Field(default=0.7, gt=0, lt=1, description="fraction of the hash space")
-    eval: float = Field(default=0.15, gt=0, lt=1, description="as train")
-    test: float = Field(default=0.15, gt=0, lt=1, description="as train")
-    salt: str = Field(default="", description="another salt is another, equally fair, drawing")
+    train: float = Field(
+        default=0.7,
+        gt=0,
+        lt=1,
+        description="fraction of the examples, as a share of the hash space",
+    )
+    eval: float = Field(default=0.15, gt=0, lt=1, description="fraction, as for train")
+    test: float = Field(default=0.15, gt=0, lt=1, description="fraction, as for train")
+    salt: str = Field(
+        default="", description="salt of the hash; another salt gives another, equally fair draw"
+    )
 
     stratify: bool = Field(
         default=False,
         description="give each split its share of every class, however rare; images are then "
-        "shared out together, so that a new one may move others",
+        "distributed together, so a new image may move others to another split",
     )
 
     @model_validator(mode="after")

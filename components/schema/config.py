@@ -17,5 +17,5 @@ class SchemaConfig(Frozen):
     )
     classes: tuple[ClassName, ...] = Field(
         default=(),
-        description="All class names, if they are known. Default: those of the training split.",
+        description="All class names, if known. Default: those of the training split.",
     )

@@ -29,8 +29,9 @@ class BeamConfig(Frozen):
     )
     exchange: Location | None = Field(
         default=None,
-        description="A folder that a step's pod and Beam's workers both see, on a volume of both "
-        "or gs://. On Kubeflow a step's files lie in its own pod, so workers elsewhere need it.",
+        description="Folder that a step's pod and Beam's workers can both reach, on a shared "
+        "volume or gs://. On Kubeflow a step's files are in its own pod, so workers"
+        " elsewhere need this folder.",
     )
 
     @property

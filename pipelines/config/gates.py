@@ -13,4 +13,4 @@ class CustomGate(Called):
     group: ClassVar[str] = "skymill.gates"
     passes: ClassVar[tuple[str, ...]] = ("evidence",)
 
-    name: str = Field(pattern="^[a-z][a-z0-9_]*$", description="In reports and messages.")
+    name: str = Field(pattern="^[a-z][a-z0-9_]*$", description="Name in reports and messages.")

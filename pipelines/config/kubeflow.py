@@ -24,9 +24,10 @@ class Accelerator(Frozen):
     """Accelerators of one kind."""
 
     resource: str = Field(
-        default="nvidia.com/gpu", description="What the device plugin offers, as Kubernetes has it."
+        default="nvidia.com/gpu",
+        description="Resource name of the device plugin in Kubernetes, such as nvidia.com/gpu.",
     )
-    count: int = Field(default=1, ge=1, description="Accelerators of a pod.")
+    count: int = Field(default=1, ge=1, description="Number of accelerators per pod.")
     vertex_type: str | None = Field(
         default=None, description="The name for --vertex, such as NVIDIA_L4."
     )
@@ -68,11 +69,11 @@ class Toleration(Frozen):
 
     key: str = Field(min_length=1)
     operator: Literal["Exists", "Equal"] = Field(
-        default="Exists", description="Exists: any value; Equal: this one."
+        default="Exists", description="Exists: any value; Equal: the given value."
     )
-    value: str = Field(default="", description="With Equal.")
+    value: str = Field(default="", description="Value of the taint, with Equal.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        default=None, description="Default: every effect."
+        default=None, description="Effect of the taint. Default: every effect."
     )
 
 
@@ -85,36 +86,39 @@ class SecretVariable(Frozen):
 
 
 class SecretVolume(Frozen):
-    """A Kubernetes secret as files."""
+    """A Kubernetes secret mounted as files."""
 
     secret: ResourceName = Field(description="The secret's name.")
-    path: MountPath = Field(description="Where its keys are files.")
+    path: MountPath = Field(description="Folder in which its keys are files.")
 
 
 class Volume(Frozen):
-    """A PersistentVolumeClaim that exists already."""
+    """An existing PersistentVolumeClaim."""
 
     claim: ResourceName = Field(description="The claim's name.")
-    path: MountPath = Field(description="Where it is mounted.")
+    path: MountPath = Field(description="Path at which it is mounted.")
 
 
 class Retries(Frozen):
     """Retries of a step: their number, pauses and time limit. Kubeflow's default has no pause."""
 
-    count: int = Field(default=2, ge=0, le=100, description="Retries after the first attempt.")
-    backoff_s: int = Field(default=30, ge=1, description="The pause before the first retry.")
+    count: int = Field(
+        default=2, ge=0, le=100, description="Number of retries after the first attempt."
+    )
+    backoff_s: int = Field(default=30, ge=1, description="Pause before the first retry.")
     factor: int = Field(
         default=2,
         ge=1,
-        description="Each further pause is so many times as long; a whole number.",
+        description="Factor by which each further pause is longer; a whole number.",
     )
     give_up_after_s: int = Field(
         default=604_800,
         ge=1,
         le=_MOST_SECONDS,
-        description="From the start of the first attempt on, attempts and pauses together: what is "
-        "running then is ended, and nothing is tried again. Default: a week, so that a training of "
-        "days that was preempted goes on from its checkpoint.",
+        description="Time limit from the start of the first attempt, for attempts and pauses "
+        "together: when it expires, a running retry is ended and nothing is "
+        "retried. Default: a week, so that a preempted training of several days can"
+        " continue from its checkpoint.",
     )
 
     @field_validator("factor", mode="before")
@@ -151,26 +155,26 @@ class Retries(Frozen):
 
 
 class StepConfig(Frozen):
-    """Resources and placement of a step; None leaves it to the cluster, or to `steps`."""
+    """Resources and placement of a step; None leaves a setting to the cluster, or to `steps`."""
 
-    image: str | None = Field(default=None, description="By digest or fixed tag.")
+    image: str | None = Field(default=None, description="Image, by digest or fixed tag.")
     cpu_request: Cpu | None = Field(
         default=None, description="Cores that the pod reserves, such as 500m or 2."
     )
-    cpu_limit: Cpu | None = Field(default=None, description="Most cores of the pod.")
+    cpu_limit: Cpu | None = Field(default=None, description="Largest number of cores of the pod.")
     memory_request: Memory | None = Field(
         default=None, description="Memory that the pod reserves, such as 4Gi."
     )
-    memory_limit: Memory | None = Field(default=None, description="Most memory of the pod.")
+    memory_limit: Memory | None = Field(default=None, description="Largest memory of the pod.")
     accelerator: Accelerator | None = None
-    tpu: Tpu | None = Field(default=None, description="TPU of GKE, in place of `accelerator`.")
+    tpu: Tpu | None = Field(default=None, description="TPU of GKE, instead of `accelerator`.")
     environment: dict[EnvironmentName, str] | None = Field(
         default=None, description="Environment variables; a secret never belongs here."
     )
     node_selector: dict[str, str] | None = Field(
-        default=None, description="Labels of the nodes that may run it."
+        default=None, description="Labels of the nodes that may run the step."
     )
-    labels: dict[str, str] | None = Field(default=None, description="Of the step's pod.")
+    labels: dict[str, str] | None = Field(default=None, description="Labels of the step's pod.")
     tolerations: tuple[Toleration, ...] | None = None
     secret_variables: tuple[SecretVariable, ...] | None = None
     secret_volumes: tuple[SecretVolume, ...] | None = None
@@ -180,18 +184,23 @@ class StepConfig(Frozen):
     )
     retries: Retries | None = Field(
         default=None,
-        description="Default: 2; count 0 is none. Stop nodes have none: they would say the same.",
+        description="Retries of the step. Default: 2; count 0 means none. Stop nodes have none,"
+        " because their result would not change.",
     )
     timeout_s: int | None = Field(
-        default=None, ge=1, le=_MOST_SECONDS, description="The step's pod ends by then."
+        default=None,
+        ge=1,
+        le=_MOST_SECONDS,
+        description="Time limit after which the step's pod is ended.",
     )
     image_pull_policy: PullPolicy | None = Field(
-        default=None, description="When the image is pulled."
+        default=None, description="Image pull policy of the step."
     )
     cache: bool | None = Field(
         default=None,
-        description="Whether unchanged inputs take the last run's outputs. Off in any case for "
-        "what looks outside of the pipeline (Prepare, Baseline, Push) and for mutable images.",
+        description="Whether unchanged inputs reuse the last run's outputs. Always off for "
+        "nodes that read state outside the pipeline (Prepare, Baseline, Push) and "
+        "for mutable images.",
     )
 
     @model_validator(mode="after")
@@ -202,20 +211,22 @@ class StepConfig(Frozen):
 
 
 class Workers(Frozen):
-    """Several pods that train together, in place of the Trainer step's own."""
+    """Several pods that train together, instead of the Trainer step's own."""
 
-    count: int = Field(ge=2, le=1000, description="Pods, each with the settings of nodes.Trainer.")
-    exchange: MountPath = Field(
-        description="A folder on a volume of the Trainer, which all pods mount. Examples, "
-        "checkpoints and the model lie there while they train."
+    count: int = Field(
+        ge=2, le=1000, description="Number of pods, each with the settings of nodes.Trainer."
     )
-    port: int = Field(default=2222, ge=1024, le=65535, description="Where workers listen.")
+    exchange: MountPath = Field(
+        description="Folder on a volume of the Trainer that all pods mount. It stores examples,"
+        " checkpoints and the model during the training."
+    )
+    port: int = Field(default=2222, ge=1024, le=65535, description="Port on which workers listen.")
     restarts: int = Field(
         default=3,
         ge=0,
         le=100,
-        description="How often all workers begin again from the last checkpoint, after one was "
-        "lost. Then the step fails, and its own retries count.",
+        description="How often all workers restart from the last checkpoint after one was lost."
+        " After that the step fails, and its own retries count.",
     )
 
 
@@ -223,29 +234,32 @@ class KubeflowConfig(Frozen):
     """Settings with which `skymill compile` writes the package."""
 
     steps: StepConfig = Field(
-        default=StepConfig(), description="For every node; image is required."
+        default=StepConfig(), description="Settings of every node; image is required."
     )
     nodes: dict[str, StepConfig] = Field(
         default_factory=dict,
-        description="By node (Prepare, Ingest, Trainer, ...): what is given replaces `steps`.",
+        description="Settings of single nodes (Prepare, Ingest, Trainer, ...), which replace "
+        "those in `steps`.",
     )
     workers: Workers | None = Field(
         default=None, description="Train on several pods, which needs JobSet in the cluster."
     )
     mutable_images: tuple[str, ...] = Field(
         default=(),
-        description="Images without a fixed tag to use all the same, each by its whole name.",
+        description="Images without a fixed tag that are allowed nevertheless, each by its full"
+        " name.",
     )
     pipeline_root: str | None = Field(
         default=None,
         pattern=r"^(minio|s3|gs)://.+",
-        description="Where artifacts go: minio://, s3:// or gs://. Default: the cluster's own.",
+        description="Where artifacts are stored: minio://, s3:// or gs://. Default: the "
+        "cluster's own.",
     )
     image_pull_secrets: tuple[ResourceName, ...] = Field(
-        default=(), description="Secrets that pull the images."
+        default=(), description="Secrets with which the images are pulled."
     )
     image_pull_policy: PullPolicy | None = Field(
-        default=None, description="Of steps that give none of their own."
+        default=None, description="Image pull policy of steps that do not set one."
     )
 
     def step(self, node: str) -> StepConfig:

@@ -45,9 +45,11 @@ _DISCRIMINATORS = ("kind", "to", "name")
 class PipelineConfig(Frozen):
     """Everything a run depends on. Relative paths are taken from the configuration's folder."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="The model's name as well.")
+    name: str = Field(
+        pattern=r"^[a-z][a-z0-9_-]{0,62}$", description="Name of the pipeline and of the model."
+    )
     workspace: Location = Field(
-        default="skymill", description="Where runs, artifacts and lineage lie."
+        default="skymill", description="Folder of runs, artifacts and lineage."
     )
     ingest: IngestConfig
     statistics: StatisticsConfig = StatisticsConfig()
@@ -55,7 +57,7 @@ class PipelineConfig(Frozen):
     data_check: DataCheckConfig = DataCheckConfig()
     train: TrainConfig = TrainConfig()
     tune: TuneConfig | None = Field(
-        default=None, description="A search over fields of train before the training."
+        default=None, description="Search over fields of train before the training."
     )
     baseline: BaselineConfig = BaselineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

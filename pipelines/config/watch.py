@@ -13,20 +13,22 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 class RetryConfig(Frozen):
     """Waits between attempts to start a run: each longer than the one before, up to a limit."""
 
-    first_s: float = Field(default=30.0, gt=0, description="before the second attempt")
-    factor: float = Field(default=2.0, ge=1, description="from one wait to the next")
-    max_s: float = Field(default=3600.0, gt=0, description="no wait is longer")
+    first_s: float = Field(default=30.0, gt=0, description="wait before the second attempt")
+    factor: float = Field(default=2.0, ge=1, description="factor from one wait to the next")
+    max_s: float = Field(default=3600.0, gt=0, description="longest wait")
 
 
 class SqliteState(Frozen):
-    """A file on a disk of this machine."""
+    """State in a file on a disk of this machine."""
 
     kind: Literal["sqlite"] = "sqlite"
-    path: Location | None = Field(default=None, description="default: <workspace>/watch.sqlite")
+    path: Location | None = Field(
+        default=None, description="path of the file; default: <workspace>/watch.sqlite"
+    )
 
 
 class ConfigMapState(Frozen):
-    """A ConfigMap that exists (`k8s/trigger`)."""
+    """State in an existing ConfigMap (`k8s/trigger`)."""
 
     kind: Literal["configmap"] = "configmap"
     name: str = Field(
@@ -35,12 +37,14 @@ class ConfigMapState(Frozen):
         description="The ConfigMap's name.",
     )
     namespace: str | None = Field(
-        default=None, description="default: the pod's own, or that of kubectl's current context"
+        default=None,
+        description="namespace of the ConfigMap; default: the pod's own, or that of kubectl's "
+        "current context",
     )
 
 
 class ObjectState(Frozen):
-    """An object in a bucket, written under the condition that nobody else has meanwhile."""
+    """State in an object in a bucket, written only if nobody else has changed it."""
 
     kind: Literal["object"] = "object"
     uri: str = Field(
@@ -52,22 +56,29 @@ StateConfig = Annotated[SqliteState | ConfigMapState | ObjectState, Field(discri
 
 
 class EndpointConfig(Frozen):
-    """HTTP: events that wake the watch (POST /events), /healthz, /readyz and /metrics."""
+    """HTTP endpoint: events that trigger a look (POST /events), /healthz, /readyz and /metrics."""
 
-    host: str = Field(default="127.0.0.1", description="beyond loopback events need a secret")
-    port: int = Field(default=8090, ge=0, le=65535, description="0: any that is free")
+    host: str = Field(
+        default="127.0.0.1",
+        description="address to listen on; beyond loopback, events need a secret",
+    )
+    port: int = Field(
+        default=8090, ge=0, le=65535, description="port to listen on; 0: any free port"
+    )
     check: Literal["bearer", "hmac"] = Field(
         default="bearer",
-        description="how an event shows the secret: in `Authorization: Bearer`, or by the SHA-256 "
-        "HMAC of its body in `X-Hub-Signature-256`",
+        description="how an event proves the secret: in `Authorization: Bearer`, or by the "
+        "SHA-256 HMAC of its body in `X-Hub-Signature-256`",
     )
-    secret_file: Location | None = Field(default=None, description="a file that holds the secret")
+    secret_file: Location | None = Field(default=None, description="file that contains the secret")
     secret_variable: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
-        description="an environment variable that holds it",
+        description="environment variable that contains the secret",
     )
-    max_bytes: int = Field(default=1 << 20, ge=1, le=64 << 20, description="of an event")
+    max_bytes: int = Field(
+        default=1 << 20, ge=1, le=64 << 20, description="largest size of an event"
+    )
 
     @model_validator(mode="after")
     def _is_guarded(self) -> Self:
@@ -89,14 +100,14 @@ class WatchConfig(Frozen):
     )
     package: Location | None = Field(
         default=None,
-        description="for kubeflow: a compiled package; default: this configuration is compiled "
+        description="for kubeflow: a compiled package; default: this configuration, compiled "
         "whenever a run is started",
     )
     service_account: str | None = Field(
         default=None,
         pattern=r"^([a-z0-9]([-.a-z0-9]*[a-z0-9])?)?$",
-        description="for kubeflow: that of the steps' pods; default: skymill-steps; empty: the "
-        "cluster's own",
+        description="for kubeflow: service account of the steps' pods; default: skymill-steps; "
+        "empty: the cluster's own",
     )
     poll_s: float = Field(default=300.0, gt=0, description="seconds between looks at the source")
     settle_s: float = Field(
@@ -107,8 +118,8 @@ class WatchConfig(Frozen):
     marker: str | None = Field(
         default=None,
         pattern=r"^[^/]+$",
-        description="a file in the source's folder, such as _SUCCESS, that is written after the "
-        "data; without it, or while it is older than the data, nothing is started",
+        description="file in the source's folder, such as _SUCCESS, that is written after the "
+        "data; nothing is started while it is missing or older than the data",
     )
     lease_s: float = Field(
         default=600.0,
@@ -116,7 +127,7 @@ class WatchConfig(Frozen):
         description="seconds that one watcher has to start a run before another may",
     )
     run_poll_s: float = Field(
-        default=30.0, gt=0, description="seconds between questions whether a run has ended"
+        default=30.0, gt=0, description="seconds between checks whether a run has ended"
     )
     retry: RetryConfig = RetryConfig()
     state: StateConfig = SqliteState()

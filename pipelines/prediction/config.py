@@ -14,30 +14,32 @@ Format = Literal["parquet", "tfrecord", "maps"]
 
 
 class StreamInput(Frozen):
-    """Arrival of images at `skymill stream`; by default a folder is watched."""
+    """Input of `skymill stream`; by default it watches a folder."""
 
     messages: Literal["addresses", "images"] = Field(
         default="addresses",
-        description="What messages hold: the address of an image below the source, or the bytes "
-        "of its file. Messages of images come from a broker, or locally from files of JSON lines.",
+        description="Content of messages: the address of an image below the source, or the "
+        "bytes of its file. Messages with images come from a broker, or locally "
+        "from files of JSON lines.",
     )
     pubsub: str | None = Field(
-        default=None, description="A subscription of Pub/Sub, projects/.../subscriptions/..."
+        default=None, description="Pub/Sub subscription, projects/.../subscriptions/..."
     )
     kafka: str | None = Field(
-        default=None, description="Servers of Kafka, HOST:PORT, with commas between them."
+        default=None, description="Kafka servers, HOST:PORT, separated by commas."
     )
-    topic: str | None = Field(default=None, description="Of kafka.")
+    topic: str | None = Field(default=None, description="Topic of kafka.")
     group: str = Field(
         default="skymill",
         min_length=1,
-        description="Consumer group of kafka. A stream begins where its committed offsets say, if "
-        "there are any; it commits none itself.",
+        description="Consumer group of kafka. A stream begins at the group's committed offsets,"
+        " if there are any; it commits none itself.",
     )
     begin: Literal["oldest", "newest"] = Field(
         default="oldest",
-        description="Where a stream of kafka begins in a topic without offsets of the group: with "
-        "the oldest message, so that none is lost, or with those that come after the start.",
+        description="Where a stream of kafka begins if the group has no offsets: with the "
+        "oldest message, so that none is lost, or with messages that arrive after "
+        "the start.",
     )
 
     @model_validator(mode="after")
@@ -53,7 +55,7 @@ class StreamInput(Frozen):
 
 
 class PredictionConfig(Frozen):
-    """From an archive of images to the predictions of a pushed model.
+    """Predictions of a pushed model over an archive of images.
 
     >>> source = {"kind": "folders", "uri": "/data/archive"}
     >>> PredictionConfig.model_validate({"source": source, "format": "tfrecord"}).output
@@ -61,19 +63,19 @@ class PredictionConfig(Frozen):
     """
 
     source: SourceConfig = Field(
-        description="Where images come from, as in ingest; their truth is not read."
+        description="Where images come from, as in ingest; their truth is ignored."
     )
     span: Annotated[int, Field(ge=0)] | datetime.date | None = Field(
-        default=None, description="Which span of the source, as in ingest."
+        default=None, description="Span of the source, as in ingest."
     )
     output: Location = Field(
         default="predictions",
-        description="Folder, or gs://, s3://, az://, that receives a folder for each run.",
+        description="Folder, or gs://, s3://, az://, in which each run creates a folder.",
     )
     format: Format = Field(
         default="parquet",
-        description="parquet: a row for each image or tile; tfrecord: a tf.Example for each; maps: "
-        "a map of each scene (see skymill map).",
+        description="parquet: one row per image or tile; tfrecord: one tf.Example each; maps: a"
+        " map of each scene (see skymill map).",
     )
     model_base: Location | None = Field(
         default=None,
@@ -83,22 +85,28 @@ class PredictionConfig(Frozen):
     model_version: int | None = Field(
         default=None, ge=0, description="A version; default: the newest when a run starts."
     )
-    batch: int = Field(default=32, ge=1, le=4096, description="Images that the model gets at once.")
+    batch: int = Field(default=32, ge=1, le=4096, description="Number of images in a batch.")
     shards: int | None = Field(
         default=None,
         ge=1,
         le=10_000,
-        description="Files of predictions, and units of work; default: by the number of images.",
+        description="Number of files of predictions, which are also the units of work; default:"
+        " by the number of images.",
     )
     max_reject_fraction: float = Field(
-        default=0.05, ge=0, le=1, description="Above it the pipeline's run is stopped at its end."
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Share of rejects above which the pipeline's run is stopped at its end.",
     )
     take_over: bool = Field(
         default=True,
-        description="Copy the answers of the newest finished run of the same model and settings "
-        "for images that have not changed since, and predict the others alone.",
+        description="For images that have not changed, copy the answers of the newest finished "
+        "run with the same model and settings, and predict only the others.",
     )
-    map: MapConfig = Field(default=MapConfig(), description="Of format maps: how they are made.")
+    map: MapConfig = Field(
+        default=MapConfig(), description="For the format maps: settings of the maps."
+    )
     stream: StreamInput = StreamInput()
 
     def without_truth(self) -> Self:

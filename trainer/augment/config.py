@@ -12,17 +12,19 @@ from components.raster.frozen import Frozen
 class Chance(Frozen):
     """Random change of some images of a batch."""
 
-    probability: float = Field(default=0.5, gt=0, le=1, description="For each image on its own.")
+    probability: float = Field(
+        default=0.5, gt=0, le=1, description="Probability, drawn for each image."
+    )
 
 
 class Zoom(Chance):
-    """Enlarges or reduces the whole image about its centre."""
+    """Enlarges or shrinks the whole image about its centre."""
 
     least: float = Field(
         default=0.8,
         gt=0.1,
         le=10,
-        description="Smallest factor; below 1 the image is reduced, and its rim is unknown.",
+        description="Smallest factor; below 1 the image shrinks, and its rim is unknown.",
     )
     most: float = Field(
         default=1.25,
@@ -39,7 +41,7 @@ class Zoom(Chance):
 
 
 class Crop(Chance):
-    """Enlarges a part of the image, at a random place, to the size of the image."""
+    """Enlarges a random part of the image to the size of the image."""
 
     least_area: float = Field(
         default=0.5,
@@ -74,7 +76,7 @@ class Contrast(Chance):
 
 
 class Colour(Chance):
-    """Multiplies each band by a factor of its own, between 1 - most and 1 + most."""
+    """Multiplies each band by its own factor, between 1 - most and 1 + most."""
 
     most: float = Field(default=0.1, gt=0, lt=1, description="Largest distance of a factor from 1.")
 
@@ -148,14 +150,16 @@ class CustomView(Called):
         "flip", "zoom", "brightness", "noise", "cloud", "missing_band", "cutout", "mixup", "end"
     ] = Field(
         default="mixup",
-        description="The built-in views that come next, used or not: flip and quarter_turns, "
-        "zoom (crop, shift), brightness (contrast, colour), noise, cloud, missing_band, cutout, "
-        "mixup (cutmix); end: none.",
+        description="Built-in view before which this one is applied, whether that view is used "
+        "or not: flip and quarter_turns, zoom (crop, shift), brightness (contrast, "
+        "colour), noise, cloud, missing_band, cutout, mixup (cutmix). end: after "
+        "all of them.",
     )
 
 
 class Augment(Frozen):
-    """The random views, applied in the order of the fields; custom ones where they say.
+    """The random views, applied in the order of the fields; custom views at the place that they
+    name.
 
     Flips and quarter turns happen unless they are turned off, the others if they are named.
 
@@ -188,7 +192,7 @@ class Augment(Frozen):
     mixup: Mixup | None = None
     cutmix: Cutmix | None = None
     custom: tuple[CustomView, ...] = Field(
-        default=(), description="Your own views, in this order where they share a place."
+        default=(), description="Your own views; those at the same place are applied in this order."
     )
     least_visible: float = Field(
         default=0.3,

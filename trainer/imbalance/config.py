@@ -12,7 +12,7 @@ Weighting = Literal["examples", "presence", "pixels"]
 
 
 class Imbalance(Frozen):
-    """Handling of rare classes; by default classes are treated as they come."""
+    """Handling of rare classes; by default there is none."""
 
     class_weights: Literal["none", "inverse", "effective"] = Field(
         default="none",

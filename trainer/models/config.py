@@ -59,7 +59,7 @@ class _Body(Frozen):
     )
     trainable: Literal["frozen", "all"] = Field(
         default="frozen",
-        description="The trained part where no stages are given. frozen: the new head; all: the "
+        description="The trained part if there are no stages. frozen: the new head; all: the "
         "whole network.",
     )
     dropout: float = Field(
@@ -88,7 +88,7 @@ class Backbone(_Body):
         default="MobileNetV2", description="Name in keras.applications, such as EfficientNetV2B0."
     )
     arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Further arguments of its constructor, such as alpha."
+        default_factory=dict, description="Further arguments of the constructor, such as alpha."
     )
     weights: Literal["imagenet"] | Location | None = Field(
         default="imagenet",
@@ -173,7 +173,7 @@ class Custom(Built):
     )
     trainable: Literal["frozen", "all"] = Field(
         default="all",
-        description="The trained part where no stages are given. frozen: the head; all: the whole "
+        description="The trained part if there are no stages. frozen: the head; all: the whole "
         "network.",
     )
     dropout: float = Field(default=0.2, ge=0, lt=1, description="Dropout rate before the head.")

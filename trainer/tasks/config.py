@@ -37,7 +37,7 @@ class Options(Frozen):
 
 
 class SingleLabelOptions(Options):
-    """One class for an image."""
+    """One class per image."""
 
     name: Literal["single_label"] = "single_label"
     weighting = "examples"
@@ -45,19 +45,19 @@ class SingleLabelOptions(Options):
 
 
 class MultiLabelOptions(Options):
-    """Any number of classes for an image."""
+    """Any number of classes per image."""
 
     name: Literal["multi_label"] = "multi_label"
     weighting = "presence"
     smooths = mixes_whole = mixes_parts = scales = pools = True
     seen_by_views = ("targets",)
     threshold: float = Field(
-        default=0.5, gt=0, lt=1, description="Least probability of a class that is present."
+        default=0.5, gt=0, lt=1, description="Least probability at which a class counts as present."
     )
 
 
 class RegressionOptions(Options):
-    """A number for an image."""
+    """One number per image."""
 
     name: Literal["regression"] = "regression"
     mixes_whole = pools = has_one_truth = True
@@ -70,7 +70,7 @@ class RegressionOptions(Options):
 
 
 class SegmentationOptions(Options):
-    """A class for each pixel."""
+    """One class per pixel."""
 
     name: Literal["segmentation"] = "segmentation"
     weighting = "pixels"

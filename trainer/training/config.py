@@ -65,7 +65,7 @@ class Stage(Frozen):
         default=None,
         gt=0,
         le=1,
-        description="For top: share of the blocks that is trained, in place of blocks.",
+        description="For top: share of the blocks that is trained, instead of blocks.",
     )
     layer_decay: float | None = Field(
         default=None, gt=0, le=1, description="Default: layer_decay of the training."
@@ -85,35 +85,34 @@ class Stage(Frozen):
 
 
 class CheckpointPolicy(Frozen):
-    """Times at which the state of a training is saved, beside the end of every epoch."""
+    """Times at which the state of a training is saved, in addition to the end of every epoch."""
 
     every_seconds: float | None = Field(
         default=60.0,
         gt=0,
-        description="Least time between two saved states. It is extended where saving would take "
-        "more than a twentieth of the time. None: the time does not count.",
+        description="Least time between two saved states. It is extended if saving would take "
+        "more than a twentieth of the time. None: not saved by time.",
     )
     every_steps: int | None = Field(
         default=None,
         ge=1,
-        description="Number of steps after which the state is saved as well. None: steps do not "
-        "count.",
+        description="Number of steps after which the state is saved as well. None: not saved by"
+        " steps.",
     )
 
 
 class EnsembleConfig(Frozen):
-    """Several networks, trained one after another, as one served model."""
+    """Several networks, trained one after another and served as one model."""
 
     members: int = Field(
         default=3,
         ge=2,
-        description="Number of networks. Training, the size of the model and the time of an answer "
-        "are as many times those of one.",
+        description="Number of networks. Training time, model size and response time grow with it.",
     )
 
 
 class TrainConfig(Frozen):
-    """Training of a model; the data gives task and classes, `ingest.image` the model's input."""
+    """Training of a model; the data determine task and classes, `ingest.image` the input."""
 
     task: TaskOptions | None = Field(
         default=None,
@@ -122,10 +121,10 @@ class TrainConfig(Frozen):
     )
     model: Model = Field(default_factory=SmallCnn, description="The network.")
     loss: CustomLoss | None = Field(
-        default=None, description="Your own Keras loss, in place of the task's."
+        default=None, description="Your own Keras loss, which replaces the task's."
     )
     metrics: tuple[CustomTrainingMetric, ...] = Field(
-        default=(), description="Your own Keras metrics, beside the task's."
+        default=(), description="Your own Keras metrics, in addition to the task's."
     )
     imbalance: Imbalance = Field(default=Imbalance(), description="Handling of rare classes.")
     batch_size: int = Field(default=32, ge=1, description="Images in a batch over all replicas.")
@@ -137,7 +136,7 @@ class TrainConfig(Frozen):
         "computes its statistics for each batch.",
     )
     epochs: int = Field(
-        default=25, ge=1, description="Passes over the train split; unused where stages are given."
+        default=25, ge=1, description="Passes over the train split; unused if there are stages."
     )
     steps_per_epoch: int | None = Field(
         default=None,
@@ -179,9 +178,9 @@ class TrainConfig(Frozen):
     )
     stages: tuple[Stage, ...] = Field(
         default=(),
-        description="Fine-tuning in stages, in place of epochs, learning_rate and model.trainable. "
-        "Each stage begins with the best weights so far, a new optimizer and a new "
-        "schedule.",
+        description="Fine-tuning in stages, instead of epochs, learning_rate and "
+        "model.trainable. Each stage begins with the best weights so far, a new "
+        "optimizer and a new schedule.",
     )
     weight_decay: float = Field(
         default=0.01,
@@ -245,9 +244,9 @@ class TrainConfig(Frozen):
     )
     cache: Literal["auto", "memory", "none"] = Field(
         default="auto",
-        description="Where decoded images stay. auto: in memory if they take less than "
-        "cache_limit_mb, else they are decoded in every epoch. memory: always in "
-        "memory. none: never.",
+        description="Where decoded images are kept. auto: in memory if they take less than "
+        "cache_limit_mb, otherwise they are decoded in every epoch. memory: always "
+        "in memory. none: never.",
     )
     cache_limit_mb: int = Field(
         default=2048, ge=0, description="Largest size of the cache of decoded images, in MiB."
@@ -255,32 +254,33 @@ class TrainConfig(Frozen):
     shuffle_buffer: int = Field(
         default=4096,
         ge=1,
-        description="Examples in the shuffle buffer; used where images do not stay in memory.",
+        description="Examples in the shuffle buffer; used if images are not kept in memory.",
     )
     temperature: Literal["auto", "off"] = Field(
         default="off",
-        description="Temperature scaling of the served probabilities, for one or several classes "
-        "an image. auto: fitted on the eval split, and served if a bootstrap says that the log "
-        "loss falls.",
+        description="Temperature scaling of the served probabilities, for one or several "
+        "classes an image. auto: fitted on the eval split, and served if a "
+        "bootstrap shows that the log loss falls.",
     )
     unknown: bool = Field(
         default=False,
-        description="true: a served answer carries a score of unknown imagery, and its percentile "
-        "among the images of the eval split.",
+        description="true: a served answer includes a score of unknown imagery, and its "
+        "percentile among the images of the eval split.",
     )
     conformal: float | None = Field(
         default=None,
         gt=0.5,
         lt=1,
-        description="Level, such as 0.9, at which a served answer carries a conformal set of "
-        "classes, or the interval of a number: on average such a share of new images has the truth "
-        "in it. Fitted on the eval split, by group where the split is. Default: none.",
+        description="Level, such as 0.9, of the conformal set of classes, or the interval of a "
+        "number, in a served answer: on average it contains the truth for this "
+        "share of new images. Fitted on the eval split, by group if the split is. "
+        "Default: none.",
     )
     ensemble: EnsembleConfig | None = Field(
         default=None,
-        description="Training of several networks with the seeds seed, seed + 1, ..., served as "
-        "one model: an answer is the mean of their probabilities or numbers and carries their "
-        "disagreement. Give {} for three. Default: one network.",
+        description="Training of several networks with the seeds seed, seed + 1, ..., served as"
+        " one model: an answer is the mean of their probabilities or numbers and "
+        "includes their disagreement. Give {} for three. Default: one network.",
     )
     explain: Explanations | None = Field(
         default=None,

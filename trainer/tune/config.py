@@ -77,8 +77,8 @@ class TuneWorkers(Frozen):
         "restrict access to it.",
     )
     exchange: Location = Field(
-        description="A folder that the chief and all workers reach under this path. It holds the "
-        "search and its checkpoints, and the examples during the search."
+        description="Folder that the chief and all workers can reach under this path. It stores"
+        " the search and its checkpoints and, during the search, the examples."
     )
     patience_s: int = Field(
         default=7200,
@@ -126,8 +126,8 @@ class TuneConfig(Frozen):
     factor: int = Field(
         default=3,
         ge=2,
-        description="For hyperband: one in so many trials continues, for that many times as many "
-        "epochs.",
+        description="For hyperband: one in this many trials continues, for this many times as "
+        "many epochs.",
     )
     iterations: int = Field(
         default=1, ge=1, description="For hyperband: number of passes over all brackets."
@@ -137,11 +137,11 @@ class TuneConfig(Frozen):
         default=1,
         ge=1,
         le=64,
-        description="Trials at the same time on this machine, each in its own process.",
+        description="Number of trials at the same time on this machine, each in its own process.",
     )
     workers: TuneWorkers | None = Field(
         default=None,
-        description="Workers on other machines, in place of processes on this one.",
+        description="Workers on other machines, instead of processes on this one.",
     )
 
     @model_validator(mode="after")

@@ -15,32 +15,39 @@ class ManifestColumns(Frozen):
     """Names of a manifest's columns, by their meaning."""
 
     uri: str = Field(
-        default="uri", description="absolute, remote, or relative to the manifest's own folder"
+        default="uri",
+        description="path or URI of the image: absolute, remote, or relative to the manifest's "
+        "own folder",
     )
     label: str | None = Field(
         default="label",
-        description="the class of each image; where another truth is given, null by default. "
-        "With null and no other truth the images are not labelled: only predictions can be made",
+        description="the class of each image; null by default if another truth is given. With "
+        "null and no other truth the images are not labelled, and can only be "
+        "predicted",
     )
     labels: str | None = Field(
         default=None,
-        description="several classes of each image: a list, or text with | between them",
+        description="several classes of each image: a list, or text separated by |",
     )
     empty_labels: Literal["reject", "no_class"] = Field(
         default="reject",
-        description="what an empty text in labels says: that nobody has looked, or that the image "
-        "has none of the classes, as an empty list always does",
+        description="meaning of an empty text in labels: the image is unlabelled, or it has "
+        "none of the classes, as an empty list always means",
     )
     number: str | None = Field(
-        default=None, description="a number about each image, instead of classes"
+        default=None, description="a number for each image, instead of classes"
     )
     mask: str | None = Field(
         default=None,
-        description="an image of classes for each image, instead of classes; its path as in uri",
+        description="a mask for each image, instead of classes; its path as in uri",
     )
-    split: str | None = Field(default=None, description="train, eval or test; empty: drawn")
-    group: str | None = Field(default=None, description="what must share one split")
-    slices: tuple[str, ...] = Field(default=(), description="columns to slice statistics by")
+    split: str | None = Field(
+        default=None, description="train, eval or test; if empty, the split is drawn"
+    )
+    group: str | None = Field(default=None, description="group of images that share a split")
+    slices: tuple[str, ...] = Field(
+        default=(), description="columns by which statistics can be sliced"
+    )
 
     @model_validator(mode="before")
     @classmethod

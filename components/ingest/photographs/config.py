@@ -25,9 +25,9 @@ class ImagesSource(SourceOptions):
     """Photographs anywhere below a folder, without truth: for predictions."""
 
     kind: Literal["images"] = "images"
-    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    uri: Location = Field(min_length=1, description="path or URI of the folder of images")
     apart: Location | None = Field(
-        default=None, description="a folder below it that is left out, as one of masks"
+        default=None, description="folder below it to leave out, such as one of masks"
     )
 
     @property
@@ -46,10 +46,10 @@ class ImagesSource(SourceOptions):
 
 
 class FoldersSource(CorrectableSource):
-    """Class folders: `<uri>/<class>/**` holds the images of a class."""
+    """Class folders: `<uri>/<class>/**` contains the images of a class."""
 
     kind: Literal["folders"] = "folders"
-    uri: Location = Field(min_length=1, description="path or uri of the folder of class folders")
+    uri: Location = Field(min_length=1, description="path or URI of the folder of class folders")
 
     @property
     def task(self) -> Task:
@@ -75,12 +75,12 @@ class MaskLegend(SourceOptions):
     """Legend of masks: the meaning of their pixels."""
 
     legend: ClassLegend | None = Field(
-        default=None, description="of masks: what their values or colours mean"
+        default=None, description="classes of the masks, by value or colour"
     )
     undeclared: Literal["reject", "ignore"] = Field(
         default="reject",
-        description="what becomes of an image whose mask holds values or colours that the legend "
-        "lacks: a reject, or these pixels have no truth",
+        description="what happens to an image whose mask holds values or colours that the "
+        "legend lacks: it is a reject, or these pixels have no truth",
     )
 
     @property
@@ -90,15 +90,15 @@ class MaskLegend(SourceOptions):
 
 
 class ManifestSource(MaskLegend, CorrectableSource):
-    """A table with a row an image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
+    """A table with one row per image: CSV with a header, JSON Lines, or Parquet, by its suffix."""
 
     kind: Literal["manifest"] = "manifest"
-    uri: Location = Field(min_length=1, description="path or uri of a .csv, .jsonl or .parquet")
+    uri: Location = Field(min_length=1, description="path or URI of a .csv, .jsonl or .parquet")
     columns: ManifestColumns = ManifestColumns()
     encoding: Encoding | None = Field(
         default=None,
-        description="of a .csv or .jsonl, such as cp1252; not set: UTF-8, or as its first bytes "
-        "mark",
+        description="text encoding of a .csv or .jsonl, such as cp1252; default: UTF-8, or what"
+        " its byte order mark says",
     )
 
     @model_validator(mode="after")
@@ -146,12 +146,12 @@ class CustomSource(MaskLegend, CorrectableSource, Called):
     passes: ClassVar[tuple[str, ...]] = ("uri",)
 
     kind: Literal["custom"] = "custom"
-    uri: Location = Field(min_length=1, description="path or uri that the code is called with")
+    uri: Location = Field(min_length=1, description="path or URI with which the code is called")
     truth: Literal["label", "labels", "number", "mask"] = Field(
-        description="what each record holds: a class, several classes, a number, or a mask"
+        description="truth in each record: a class, several classes, a number, or a mask"
     )
     slice_names: tuple[str, ...] = Field(
-        default=(), description="the slices of the records by which metrics may be broken down"
+        default=(), description="slices of the records by which metrics can be broken down"
     )
 
     @model_validator(mode="after")
@@ -194,8 +194,8 @@ class GroupedPhotographs(SourceOptions):
 
     group_pattern: Annotated[str | None, AfterValidator(with_one_group)] = Field(
         default=None,
-        description="a regular expression; what its first group finds in an image's path must "
-        "share one split",
+        description="regular expression; images for which its first group finds the same text "
+        "in the path share a split",
     )
 
     def group_of(self, key: str) -> str | None:
@@ -204,13 +204,14 @@ class GroupedPhotographs(SourceOptions):
 
 
 class MaskedSource(GroupedPhotographs, MaskLegend):
-    """Photographs in one folder, and in another an image of classes for each, called as it."""
+    """Photographs in one folder, and in another a mask for each, with the same name."""
 
     kind: Literal["masked"] = "masked"
-    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    uri: Location = Field(min_length=1, description="path or URI of the folder of images")
     masks: Location = Field(
         min_length=1,
-        description="path or uri of the folder of masks: called as the images, suffix aside",
+        description="path or URI of the folder of masks, which have the names of the images, "
+        "apart from the suffix",
     )
 
     @model_validator(mode="after")
@@ -238,7 +239,7 @@ class BoxedSource(GroupedPhotographs):
     """Photographs in one folder, and boxes in their pixels in a file."""
 
     kind: Literal["boxed"] = "boxed"
-    uri: Location = Field(min_length=1, description="path or uri of the folder of images")
+    uri: Location = Field(min_length=1, description="path or URI of the folder of images")
     boxes: BoxFile
 
     @property

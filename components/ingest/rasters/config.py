@@ -19,46 +19,52 @@ class RasterOptions(SourceOptions):
     is_raster: ClassVar[bool] = True
 
     band_names: tuple[BandName, ...] = Field(
-        default=(), description="of each file, in order, where the files do not name their bands"
+        default=(),
+        description="names of each file's bands, in order, if the files do not name them",
     )
     nodata: PixelValue | None = Field(
         default=None,
-        description="stands for no measurement, whatever the files say; .nan and the infinities "
-        "are never measurements",
+        description="nodata value, instead of the files' own; .nan and the infinities are never"
+        " measurements",
     )
     scale: float | None = Field(
         default=None,
         allow_inf_nan=False,
-        description="of every band, with offset, whatever the files say; see image.values",
+        description="scale of every band, with offset, instead of the files' own; see image.values",
     )
-    offset: float | None = Field(default=None, allow_inf_nan=False, description="as scale")
+    offset: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        description="offset of every band, with scale, instead of the files' own",
+    )
     valid_when: ValidWhen = Field(
-        default="all", description="a pixel is valid when all bands, or any band, were measured"
+        default="all", description="a pixel is valid if all bands, or if any band, were measured"
     )
     without_map: bool = Field(
-        default=False, description="take rasters without a CRS, in pixel coordinates"
+        default=False, description="accept rasters without a CRS, in pixel coordinates"
     )
     dtype: str | None = Field(
         default=None,
-        description="of the tiles; bands of differing dtypes need a wider one. float32, in which "
-        "models count, takes and rounds any, such as float64 and int64",
+        description="dtype of the tiles; bands of differing dtypes need a wider one. float32, "
+        "the models' own type, accepts and rounds all others, such as float64 and "
+        "int64",
     )
     page: int | None = Field(
         default=None,
         ge=1,
-        description="which page of TIFF files that have several, from 1; without it they are "
+        description="page of TIFF files with several pages, from 1; without it they are "
         "refused. Overviews and masks are not pages",
     )
     group_pattern: str | None = Field(
         default=None,
-        description="a regular expression; what its first group finds in a chip's key or a "
-        "scene's id must share one split",
+        description="regular expression; items for which its first group finds the same text in"
+        " a chip's key or a scene's id share a split",
     )
 
     date_pattern: str | None = Field(
         default=None,
-        description="a regular expression; its first group finds the day of the acquisition there, "
-        "as 2021-07-09 or 20210709",
+        description="regular expression; its first group finds the day of the acquisition in "
+        "the key or id, as 2021-07-09 or 20210709",
     )
 
     @field_validator("dtype")

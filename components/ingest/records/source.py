@@ -90,8 +90,8 @@ class CorrectableSource(SourceOptions):
 
     corrections: Location | None = Field(
         default=None,
-        description="a table (.csv, .jsonl, .parquet) with the columns key and label: right labels "
-        "for some images, which replace those of the source",
+        description="table (.csv, .jsonl, .parquet) with the columns key and label: correct "
+        "labels for some images, which replace those of the source",
     )
 
     def correction_paths(self) -> Iterator[InputPath]:

@@ -6,19 +6,19 @@ from components.raster.frozen import Frozen
 
 
 class CardConfig(Frozen):
-    """Terms, contact and purpose of the model, as the card beside each version states them."""
+    """Terms, contact and purpose of the model for the card beside each version."""
 
     purpose: str | None = Field(
-        default=None, min_length=1, description="What the model is meant for, in a sentence or two."
+        default=None, min_length=1, description="Intended use of the model, in a sentence or two."
     )
     limits: tuple[str, ...] = Field(
-        default=(), description="Known limits, a sentence each; measured ones are added."
+        default=(), description="Known limits, one sentence each; measured limits are added."
     )
     licence: str | None = Field(
         default=None, min_length=1, description="SPDX identifier, such as Apache-2.0, or other."
     )
     contact: str | None = Field(
-        default=None, min_length=1, description="Who answers questions: a name, or an address."
+        default=None, min_length=1, description="Contact for questions: a name or an address."
     )
 
 

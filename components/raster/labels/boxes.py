@@ -31,13 +31,16 @@ class BoxFile(Frozen):
         "label), or a folder of Pascal VOC files (.xml)"
     )
     encoding: Encoding | None = Field(
-        default=None, description="of a .json or .csv; not set: UTF-8, or as its first bytes mark"
+        default=None,
+        description="text encoding of a .json or .csv; default: UTF-8, or what its byte order "
+        "mark says",
     )
     class_name: ClassName | None = Field(
-        default=None, description="of every object; not set: as the file says"
+        default=None, description="class of every object; default: the classes in the file"
     )
     outside: Literal["reject", "ignore"] = Field(
-        default="reject", description="boxes in images that the source does not have"
+        default="reject",
+        description="what to do with boxes in images that the source does not have",
     )
 
 

@@ -49,20 +49,22 @@ class VectorLabels(Frozen):
     """A file of labelled shapes and what its fields mean."""
 
     path: Location = Field(description="GeoJSON, GeoPackage, FlatGeobuf or Shapefile")
-    layer: str | None = Field(default=None, description="of a file with several")
+    layer: str | None = Field(default=None, description="layer of a file with several")
     encoding: Encoding | None = Field(
         default=None,
-        description="of text, such as cp1252; not set: as the file says, or UTF-8",
+        description="text encoding, such as cp1252; default: as the file states, or UTF-8",
     )
     class_field: str | None = Field(
-        default=None, description="holds the class; not set: every shape is of class_name"
+        default=None, description="field that holds the class; default: every shape has class_name"
     )
     class_name: ClassName = Field(
-        default="object", description="The class of every shape, without class_field."
+        default="object", description="Class of every shape, if there is no class_field."
     )
-    number_field: str | None = Field(default=None, description="holds the number to predict")
+    number_field: str | None = Field(
+        default=None, description="field that holds the number to predict"
+    )
     crossing: Literal["repair", "reject"] = Field(
-        default="repair", description="what becomes of polygons that cross themselves"
+        default="repair", description="what to do with polygons that cross themselves"
     )
 
 

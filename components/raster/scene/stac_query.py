@@ -15,8 +15,10 @@ Bounds = tuple[float, float, float, float]
 class StacQuery(Frozen):
     """Selection of the items of a STAC source that become scenes."""
 
-    source: Location = Field(description="an API, a catalogue, a collection or a file of items")
-    collections: tuple[str, ...] = Field(default=(), description="Default: every collection.")
+    source: Location = Field(description="STAC API, catalogue, collection, or file of items")
+    collections: tuple[str, ...] = Field(
+        default=(), description="Collections to search. Default: every collection."
+    )
     assets: tuple[str, ...] = Field(default=(), description="keys of assets, in order")
     bands: tuple[str, ...] = Field(
         default=(), description="common names of bands, in order; instead of assets"
@@ -28,12 +30,16 @@ class StacQuery(Frozen):
     start: datetime.date | None = Field(default=None, description="first day")
     end: datetime.date | None = Field(default=None, description="last day, included")
     max_cloud_cover_percent: float | None = Field(
-        default=None, ge=0, le=100, description="items without a value are left out"
+        default=None,
+        ge=0,
+        le=100,
+        description="largest cloud cover; items that do not state theirs are left out",
     )
     max_items: int = Field(
         default=1000,
         ge=1,
-        description="Later items are left out; the summary says so as `(beyond_max_items)`.",
+        description="Largest number of items; later ones are left out, which the summary shows "
+        "as `(beyond_max_items)`.",
     )
 
     @field_validator("bbox")

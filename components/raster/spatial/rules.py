@@ -54,16 +54,16 @@ class _Rule(Frozen):
 
 
 class ByBlock(_Rule):
-    """Blocks of ground, drawn to the splits by their place alone."""
+    """Splits by blocks of ground, assigned only by their location."""
 
     by: Literal["block"] = "block"
     block_m: _Side = Field(description="side of a block in metres")
     buffer_m: float | None = Field(
         default=0.0,
         ge=0,
-        description="Tiles nearer than this to a block of another split are left out; at 0 those "
-        "that lie on such a border. null keeps every tile, by its centre: tiles of two splits "
-        "may then share ground.",
+        description="Tiles nearer than this to a block of another split are left out; at 0, "
+        "only those on the border. null keeps every tile, in the split of its "
+        "centre; tiles of two splits may then share ground.",
     )
 
     @property
@@ -76,28 +76,28 @@ class ByBlock(_Rule):
 
 
 class ByScene(_Rule):
-    """All tiles of a scene together."""
+    """Splits by scene: all tiles of a scene are in one split."""
 
     by: Literal["scene"] = "scene"
     words: ClassVar[str] = "by scene: all tiles of a scene are in one split"
 
 
 class ByGroup(_Rule):
-    """All tiles of a group together; the source says what a tile's group is."""
+    """Splits by group: all tiles of a group are in one split. The source defines a tile's group."""
 
     by: Literal["group"] = "group"
     words: ClassVar[str] = "by group: all tiles of a group are in one split"
 
 
 class ByDate(_Rule):
-    """The past to train on, what came later to evaluate and test."""
+    """Splits by date: earlier data to train on, later data to evaluate and test."""
 
     by: Literal["date"] = "date"
-    eval_from: datetime.date = Field(description="First day of eval; earlier ones are train.")
+    eval_from: datetime.date = Field(description="First day of eval; earlier days are train.")
     test_from: datetime.date = Field(description="First day of test.")
     block_m: _Side = Field(
         default=_UNIT_M,
-        description="Of chips: side in metres of the blocks of ground that intervals take as "
+        description="For chips: side in metres of the blocks of ground that intervals take as "
         "independent. The tiles of a scene count together.",
     )
 
@@ -114,13 +114,13 @@ class ByDate(_Rule):
 
 
 class ByArea(_Rule):
-    """Drawn areas; a tile belongs to a split when it lies wholly in that split's areas."""
+    """Splits by drawn areas; a tile belongs to a split if it lies wholly in that split's areas."""
 
     by: Literal["area"] = "area"
     words: ClassVar[str] = "by areas that were drawn"
     path: Location = Field(description="polygons (GeoJSON, GeoPackage) with a field for the split")
-    layer: str | None = Field(default=None, description="of a file with several")
-    field: str = Field(default="split", description="holds train, eval or test")
+    layer: str | None = Field(default=None, description="layer of a file with several")
+    field: str = Field(default="split", description="field that holds train, eval or test")
     block_m: _Side = Field(
         default=_UNIT_M,
         description="Side in metres of the blocks of ground that intervals take as independent.",
@@ -133,7 +133,9 @@ class ByArea(_Rule):
 
 
 class ByTile(_Rule):
-    """Each tile on its own, at random but forever. Neighbours leak into each other."""
+    """Splits each tile independently, at random but permanently. Neighbouring tiles leak into each
+    other.
+    """
 
     by: Literal["tile"] = "tile"
     words: ClassVar[str] = "tile by tile, at random: neighbours may be in different splits"

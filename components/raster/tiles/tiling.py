@@ -19,26 +19,27 @@ Overlap = Literal["all", "train"]
 
 
 class Tiling(Frozen):
-    """Size and spacing of tiles and what happens at a scene's edge."""
+    """Size and spacing of tiles, and their treatment at a scene's edge."""
 
     size_px: int = Field(default=64, ge=1, le=16384, description="rows and columns of a tile")
     stride_px: int | None = Field(
-        default=None, ge=1, description="from tile to tile; not set: the size (no overlap)"
+        default=None, ge=1, description="pixels from tile to tile; default: the size (no overlap)"
     )
     overlap: Overlap = Field(
         default="all",
-        description="Which splits have tiles that overlap. train: outside of it only tiles at "
+        description="Which splits have overlapping tiles. train: in other splits only tiles at "
         "multiples of the size are kept, so that no ground is measured twice.",
     )
     edge: Edge = Field(
         default="pad",
-        description="The last tile of a row or column, where it stands over the scene's edge. "
-        "pad: filled up with nodata; snap: moved inwards, so it overlaps more; drop: left out.",
+        description="Treatment of the last tile of a row or column if it extends over the "
+        "scene's edge. pad: filled with nodata; snap: moved inwards, so it overlaps"
+        " more; drop: left out.",
     )
     area_rule: AreaRule = Field(
         default="intersects",
-        description="Which tiles belong to an area of interest: those that share ground with it, "
-        "those whose centre is in it, or those wholly in it.",
+        description="Which tiles belong to an area of interest: those that intersect it, those "
+        "whose centre is in it, or those wholly in it.",
     )
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="tiles with fewer valid pixels are rejected"

@@ -42,17 +42,22 @@ SCALED_DTYPE = "float32"
 
 
 class Warp(Frozen):
-    """Onto which grid scenes are warped. What is not set stays as the scene has it."""
+    """Grid to which scenes are warped. Settings that are not given stay as in the scene."""
 
-    crs: str | None = Field(default=None, description="such as EPSG:32632; anything PROJ reads")
+    crs: str | None = Field(
+        default=None, description="CRS, such as EPSG:32632; anything that PROJ reads"
+    )
     gsd_m: float | None = Field(
-        default=None, gt=0, description="metres from pixel to pixel; the target must be metric"
+        default=None,
+        gt=0,
+        description="ground sample distance in metres; the target CRS must be metric",
     )
     resampling: ResamplingName = "bilinear"
     like_band: str | int | None = Field(
         default=None,
-        description="Warp all bands onto the grid of this one, for scenes whose bands differ in "
-        "pixel size. With crs or gsd_m it only says which band's grid is the starting point.",
+        description="Warp all bands to the grid of this one, for scenes whose bands differ in "
+        "pixel size. With crs or gsd_m it only chooses the band whose grid is the "
+        "starting point.",
     )
 
     @field_validator("crs")

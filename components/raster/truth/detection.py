@@ -27,8 +27,15 @@ class BoxesTarget(Frozen):
     background: ClassVar[None] = None
 
     to: Literal["boxes"] = "boxes"
-    min_visible: float = Field(default=0.25, ge=0, le=1, description="share of an object's ground")
-    point_size_px: float | None = Field(default=None, gt=0, description="side of a point's box")
+    min_visible: float = Field(
+        default=0.25,
+        ge=0,
+        le=1,
+        description="least visible share of an object's area; objects below it are left out",
+    )
+    point_size_px: float | None = Field(
+        default=None, gt=0, description="side of the box around a point"
+    )
 
     def of_shapes(
         self, shapes: PlacedShapes, window: Window, valid: Mask, classes: Sequence[str]

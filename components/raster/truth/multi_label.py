@@ -17,7 +17,7 @@ from components.raster.truth.value import Truth
 
 
 class ClassesTarget(Frozen):
-    """Several classes a tile, or none."""
+    """Several classes per tile, or none."""
 
     task: ClassVar[Task] = "multi_label"
     from_masks: ClassVar[bool] = True
@@ -30,7 +30,9 @@ class ClassesTarget(Frozen):
         default="any",
         description="Which shapes count: all that share ground, or those above min_fraction.",
     )
-    min_fraction: float = Field(default=0.05, gt=0, le=1, description="for the rule fraction")
+    min_fraction: float = Field(
+        default=0.05, gt=0, le=1, description="least share of the area, for the rule fraction"
+    )
 
     def of_shapes(
         self, shapes: PlacedShapes, window: Window, valid: Mask, classes: Sequence[str]

@@ -17,7 +17,7 @@ from components.raster.truth.value import Truth
 
 
 class NumberTarget(Frozen):
-    """A number a tile, from shapes."""
+    """A number per tile, from shapes."""
 
     task: ClassVar[Task] = "regression"
     from_masks: ClassVar[bool] = False

@@ -30,10 +30,13 @@ class MaskTarget(Frozen):
     reads_numbers: ClassVar[bool] = False
 
     to: Literal["mask"] = "mask"
-    rule: Rule = Field(default="centre", description="which shape a pixel gets")
-    min_fraction: float = Field(default=0.5, gt=0, le=1, description="for the rule fraction")
+    rule: Rule = Field(default="centre", description="which shape determines a pixel")
+    min_fraction: float = Field(
+        default=0.5, gt=0, le=1, description="least share of the area, for the rule fraction"
+    )
     background: ClassName | None = Field(
-        default=None, description="class of ground that no shape covers; null: no truth there"
+        default=None,
+        description="class of ground that no shape covers; null: that ground has no truth",
     )
 
     def of_shapes(

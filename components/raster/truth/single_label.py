@@ -18,7 +18,7 @@ from components.raster.truth.value import Truth
 
 
 class ClassTarget(Frozen):
-    """One class a tile."""
+    """One class per tile."""
 
     task: ClassVar[Task] = "single_label"
     from_masks: ClassVar[bool] = True
@@ -28,10 +28,11 @@ class ClassTarget(Frozen):
     to: Literal["class"] = "class"
     rule: Literal["majority", "centre"] = Field(
         default="majority",
-        description="What gives a tile its class: the largest share, or the shape at its centre.",
+        description="What determines a tile's class: the largest share, or the shape at its "
+        "centre.",
     )
     background: ClassName | None = Field(
-        default=None, description="class of tiles that have none; null leaves them out"
+        default=None, description="class of tiles without a class; null leaves them out"
     )
 
     def of_shapes(

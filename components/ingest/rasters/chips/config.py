@@ -14,18 +14,21 @@ from components.raster.text import Encoding
 
 
 class ChipsSource(RasterOptions, CorrectableSource):
-    """Rasters that are the tiles: in class folders, or named by a manifest."""
+    """Rasters that are already tiles, in class folders or named by a manifest."""
 
     kind: Literal["chips"] = "chips"
     uri: Location = Field(
-        min_length=1, description="folder of class folders, or a .csv, .jsonl or .parquet"
+        min_length=1,
+        description="folder of class folders, or a manifest (.csv, .jsonl or .parquet)",
     )
     columns: ManifestColumns = Field(
         default=ManifestColumns(),
-        description="of a manifest; in a folder label: null says that the chips lie anywhere below "
-        "it and are not labelled",
+        description="columns of a manifest; for a folder, label: null says that the chips are "
+        "anywhere below it and are not labelled",
     )
-    encoding: Encoding | None = Field(default=None, description="of a manifest: see there")
+    encoding: Encoding | None = Field(
+        default=None, description="text encoding of a manifest, as for the source manifest"
+    )
     min_valid_fraction: float = Field(
         default=0.0, ge=0, le=1, description="chips with fewer valid pixels are rejected"
     )

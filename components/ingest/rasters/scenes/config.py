@@ -20,12 +20,18 @@ class TiledSource(RasterOptions):
     """Scenes that are cut into tiles."""
 
     tiling: Tiling = Tiling()
-    warp: Warp | None = Field(default=None, description="another grid; not set: the scene's own")
-    area: Location | None = Field(
-        default=None, description="polygons (GeoJSON, GeoPackage): tiles elsewhere are left out"
+    warp: Warp | None = Field(
+        default=None, description="another grid to which to warp scenes; default: the scene's own"
     )
-    area_layer: str | None = Field(default=None, description="of an area with several layers")
-    labels: Labels | None = Field(default=None, description="not set: tiles without truth")
+    area: Location | None = Field(
+        default=None,
+        description="area of interest as polygons (GeoJSON, GeoPackage); tiles elsewhere are "
+        "left out",
+    )
+    area_layer: str | None = Field(default=None, description="layer of an area file with several")
+    labels: Labels | None = Field(
+        default=None, description="labels of the scenes; default: none, so that tiles have no truth"
+    )
     target: Target = ClassTarget()
 
     @property
@@ -66,17 +72,19 @@ class ScenesSource(TiledSource):
     """Scenes in a folder, or one file."""
 
     kind: Literal["scenes"] = "scenes"
-    uri: Location = Field(min_length=1, description="a folder of scenes, or one file")
+    uri: Location = Field(min_length=1, description="folder of scenes, or one file")
     layout: Layout = Field(
-        default="file", description="each file is a scene, or each folder with a file for a band"
+        default="file",
+        description="whether each file is a scene, or each folder with one file per band",
     )
     band_pattern: str | None = Field(
         default=None,
-        description="a regular expression whose group finds the band in the names of files of a "
-        "band each, as _(B[0-9]+)_; with layout: folder",
+        description="with layout: folder, a regular expression whose group finds the band in "
+        "the names of one-band files, such as _(B[0-9]+)_",
     )
     suffixes: tuple[str, ...] = Field(
-        default=(".tif", ".tiff", ".jp2", ".img"), description="of the files that are scenes"
+        default=(".tif", ".tiff", ".jp2", ".img"),
+        description="suffixes of the files that are scenes",
     )
 
     def input_paths(self) -> Iterator[InputPath]:

@@ -1,4 +1,4 @@
-"""Labels as one raster of classes, on any grid."""
+"""Labels in one raster of classes, on any grid."""
 
 from collections.abc import Sequence
 from pathlib import Path, PurePath

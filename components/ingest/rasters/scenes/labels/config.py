@@ -29,7 +29,7 @@ class ShapeLabels(VectorLabels):
 
     kind: Literal["shapes"] = "shapes"
     outside: Literal["reject", "ignore"] = Field(
-        default="reject", description="labels that lie in none of the scenes"
+        default="reject", description="what to do with labels outside all scenes"
     )
 
     @property
@@ -62,14 +62,14 @@ class BoxLabels(BoxFile):
 
 
 class ClassRasterLabels(Frozen):
-    """Labels as one raster of classes, on any grid."""
+    """Labels in one raster of classes, on any grid."""
 
     kind: Literal["class_raster"] = "class_raster"
     path: Location = Field(description="The raster of classes.")
-    band: int = Field(default=1, ge=1, description="Its band, from 1.")
+    band: int = Field(default=1, ge=1, description="Band of the raster, from 1.")
     legend: ClassLegend
     undeclared: Undeclared = Field(
-        default="stop", description="what values do that the legend lacks"
+        default="stop", description="what to do with values that the legend lacks"
     )
 
     @model_validator(mode="after")
@@ -89,13 +89,13 @@ class ClassRasterLabels(Frozen):
 
 
 class MaskLabels(Frozen):
-    """Labels as an image of classes for each scene, called as it."""
+    """Labels as masks: an image of classes for each scene, with the same name."""
 
     kind: Literal["masks"] = "masks"
     folder: Location = Field(description="The folder of masks.")
     legend: ClassLegend
     undeclared: Undeclared = Field(
-        default="stop", description="what values or colours do that the legend lacks"
+        default="stop", description="what to do with values or colours that the legend lacks"
     )
 
     @property

@@ -1,4 +1,4 @@
-"""Labels as an image of classes for each scene, called as it."""
+"""Labels as masks: an image of classes for each scene, with the same name."""
 
 import os
 from collections import Counter
