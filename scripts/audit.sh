@@ -1,5 +1,5 @@
 #!/bin/sh
-# Holds every folder of k8s/ that is applied against checkov's rules, in an environment of its own.
+# Checks every applicable folder of k8s/ against checkov's rules, in a separate environment.
 set -eu
 cd "$(dirname "$0")/.."
 home=$(sh scripts/tool_env.sh audit)

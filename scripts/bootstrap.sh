@@ -1,6 +1,6 @@
 #!/bin/sh
-# Finds a Python that Skymill runs on and lets it do the set-up (bootstrap.py).
-# $PYTHON, where set, is the only candidate; else the system's own python3, else the newest.
+# Finds a suitable Python and does the set-up with it (bootstrap.py). If $PYTHON is set, it is the
+# only candidate; otherwise the system's own python3 comes first, then the newest Python.
 set -eu
 cd "$(dirname "$0")/.."
 

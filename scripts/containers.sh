@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what tests/containers start a Docker engine with: as root, on Debian, where it is missing.
-# Elsewhere nothing is done, and the tests say what they lack.
+# As root on Debian, installs what tests/containers need to start a Docker engine, if it is missing.
+# Elsewhere it does nothing, and the tests say what they lack.
 set -eu
 missing=""
 for program in dockerd containerd runc mmdebstrap; do

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds wheel and source distribution, tries the wheel in an environment of its own, and lists
-# what it brings along (CycloneDX), all in dist/.
+# Builds wheel and source distribution, tests the wheel in a separate environment, and lists its
+# dependencies (CycloneDX), all in dist/.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$PWD/.tools/uv/bin/uv
@@ -13,7 +13,7 @@ empty=$(mktemp -d)
 trap 'rm -rf "$empty"' EXIT
 "$uv" venv --quiet --python "$python" "$empty/venv"
 wheel=$(ls "$PWD"/dist/skymill-*.whl)
-# The lock as set-up adapted it to this system: on an older one two wheels are local files.
+# The lock as the set-up adapted it to this system: on an older one, two wheels are local files.
 "$uv" pip install --quiet --python "$empty/venv/bin/python" \
     --overrides requirements/overrides.in --constraints .venv/lock.txt "${wheel}[pipeline]"
 "$uv" tool run --quiet --python "$python" --from cyclonedx-bom==7.2.1 cyclonedx-py environment \

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the documentation into site/, with Sphinx in an environment of its own.
-# A broken link, a page outside the navigation or a load from elsewhere fails.
+# Builds the documentation into site/, with Sphinx in a separate environment. Fails on a broken
+# link, a page outside the navigation, or a resource loaded from elsewhere.
 set -eu
 cd "$(dirname "$0")/.."
 home=$(sh scripts/tool_env.sh docs)

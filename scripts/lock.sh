@@ -6,7 +6,7 @@ resolve() {
     .tools/uv/bin/uv pip compile --quiet --universal --python-version 3.11 \
         --generate-hashes --no-emit-index-url --custom-compile-command "make lock" "$@" >/dev/null
 }
-# What an image holds: of the lock above, only what runs.
+# Locks of the images: only the runtime part of the lock above.
 resolve_image() {
     resolve setup.py --extra pipeline --constraints requirements/lock.txt --no-annotate \
         --overrides requirements/overrides.in --overrides requirements/image-overrides.in \

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs requirements/NAME.txt into an environment of its own, .tools/NAME, and prints its folder.
+# Installs requirements/NAME.txt into a separate environment, .tools/NAME, and prints its folder.
 set -eu
 home=.tools/$1
 if [ ! "$home/.ready" -nt "requirements/$1.txt" ]; then

@@ -4,8 +4,8 @@ set -euo pipefail
 umask 077
 folder=$1 file=$2
 
-# One quoted string a line; text form joins them. Only what is inside PEM blocks: remarks around
-# them could hold quotes.
+# One quoted string per line; the text form joins them. Only the PEM blocks are copied, because
+# remarks around them could contain quotes.
 pem() {
     local line inside=
     [[ -s $folder/$1 ]] || { echo "$folder/$1 is missing or empty" >&2; return 1; }
