@@ -1,4 +1,4 @@
-"""Items of a generator, made while those before are worked on."""
+"""Items of a generator, made while earlier ones are processed."""
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -12,10 +12,10 @@ Made = TypeVar("Made")
 
 
 def one_ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """Yields the items in their order; a thread makes the next one meanwhile.
+    """Yields the items in order; a thread makes the next one meanwhile.
 
-    The generator runs in that thread alone, to its end or to where it is closed. It pays where the
-    caller waits outside of Python, as for a model.
+    The generator runs only in that thread, until it ends or is closed. This pays if the caller
+    waits outside of Python, as for a model.
 
     >>> list(one_ahead(number * number for number in range(4)))
     [0, 1, 4, 9]
@@ -33,9 +33,10 @@ def one_ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]
 def several_ahead(
     make: Callable[[Item], Made], items: Generator[Item, None, None], at_once: int
 ) -> Generator[Made, None, None]:
-    """Yields what is made of each item, in their order; that many threads make the next meanwhile.
+    """Yields the result for each item, in order; threads make the next results meanwhile.
 
-    One item more waits for them, so that none of them waits for the caller. `items` is closed.
+    One further item waits for the threads, so that none of them waits for the caller. `items` is
+    closed at the end.
 
     >>> list(several_ahead(str, (number for number in range(4)), 2))
     ['0', '1', '2', '3']

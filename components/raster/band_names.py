@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-# No sensor and no description of a file calls a band like this, so that a band known by its place
-# alone is never taken for a sensor's B1.
+# No sensor and no file description uses such a name, so a band known only by its position is never
+# mistaken for a sensor's B1.
 _POSITION = re.compile(r"#([1-9]\d*)")
 _NAME = r"^[^\n]+$"
 
@@ -17,7 +17,7 @@ def position_name(position: int) -> str:
 
 
 def position_of(wanted: str | int) -> int | None:
-    """Returns the position from 1 of a requested band; None where it is requested by name.
+    """Returns the position from 1 of a requested band; None if it is requested by name.
 
     >>> position_of("#2"), position_of(3)
     (2, 3)

@@ -1,6 +1,6 @@
 """Scale and offset of the stored numbers of a dataset's bands: `scalings.json` beside the splits.
 
-The file exists where numbers were kept as stored because all rasters agreed.
+The file exists if numbers were kept as stored because all rasters agreed.
 """
 
 import json
@@ -21,7 +21,7 @@ def scalings_to_json(scalings: BandScalings) -> str:
 
 
 def scalings_from_json(text: str) -> dict[str, Scaling]:
-    """Inverts `scalings_to_json`; raises DataError when `text` holds no scalings."""
+    """Inverts `scalings_to_json`; raises DataError if `text` holds no scalings."""
     try:
         return {band: scaling_of(*pair) for band, pair in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError) as error:

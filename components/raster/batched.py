@@ -1,4 +1,4 @@
-"""Lists of a few items at a time from any number of them."""
+"""Division of an iterable into lists of limited size."""
 
 from collections.abc import Generator, Iterable
 from itertools import islice

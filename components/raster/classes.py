@@ -1,4 +1,4 @@
-"""The class names of a dataset, in the order of their indices: `classes.json` beside the splits."""
+"""Class names of a dataset, in the order of their indices: `classes.json` beside the splits."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""JSON and CSV from other programs, read within known limits; duplicate keys are refused."""
+"""JSON and CSV from other programs, read within fixed limits; duplicate keys are refused."""
 
 import csv
 import json
@@ -9,14 +9,14 @@ from typing import Any
 
 from components.raster.text import decoded
 
-#: Larger files are refused: as Python values they take some ten times as much memory.
+#: Larger files are refused: as Python values they take about ten times as much memory.
 LARGEST_BYTES = 2 * 2**30
 
 
 def parse_json(text: str | bytes) -> Any:
     """Parses a JSON text.
 
-    Raises ValueError, also where it is nested too deeply or an object has a key twice.
+    Raises ValueError, also if it is nested too deeply or an object has a key twice.
     """
     try:
         return json.loads(text, object_pairs_hook=_each_once)
@@ -25,11 +25,11 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def read_json(path: str, encoding: str | None = None) -> Any:
-    """Reads a JSON file. Raises ValueError or OSError, also where it is too large.
+    """Reads a JSON file. Raises ValueError or OSError, also if it is too large.
 
     Args:
         path: a local file.
-        encoding: UTF-8, or as its byte order mark says, where it is not given.
+        encoding: of the text; None: by its byte order mark, else UTF-8.
     """
     size = os.path.getsize(path)
     if size > LARGEST_BYTES:
@@ -39,8 +39,8 @@ def read_json(path: str, encoding: str | None = None) -> Any:
 
 
 def table_rows(lines: Iterable[str]) -> "csv.DictReader[str]":
-    """Reads the rows of a CSV text by the names in its header. Raises ValueError where the header
-    has a name twice, since the intended column would be ambiguous."""
+    """Reads the rows of a CSV text by the names in its header. Raises ValueError if the header has
+    a name twice, since the intended column would be ambiguous."""
     rows = csv.DictReader(lines)
     twice = _repeated([name for name in rows.fieldnames or () if name.strip()])
     if twice:
@@ -49,7 +49,7 @@ def table_rows(lines: Iterable[str]) -> "csv.DictReader[str]":
 
 
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds an object from pairs; Python alone would keep the last of duplicate keys."""
+    """Builds an object from pairs; refuses duplicate keys, of which Python would keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = ", ".join(_repeated([key for key, _ in pairs]))

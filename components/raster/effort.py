@@ -1,4 +1,4 @@
-"""Effort of a thread: what it did itself, apart from what other programs made it wait."""
+"""Effort of a thread: its own work, apart from waiting for other programs."""
 
 import resource
 import time

@@ -1,4 +1,4 @@
-"""Base classes of every error that a user may see."""
+"""Base classes of all errors that a user may see."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -17,7 +17,7 @@ def _restored(
 class PortableError(Exception):
     """An error that another process can raise again, whatever its constructor takes.
 
-    Python restores an exception by calling its class with `args`, which fails where the constructor
+    Python restores an exception by calling its class with `args`, which fails if the constructor
     takes something else; process pools and Beam's workers then lose the message.
     """
 
@@ -42,7 +42,7 @@ class SkymillError(PortableError):
 
 
 class ConfigError(SkymillError):
-    """A configuration names something that does not exist or cannot be."""
+    """A configuration names something that does not exist or is impossible."""
 
     lasting = True
 
@@ -54,12 +54,12 @@ class DataError(SkymillError):
 
 
 class TransientDataError(DataError):
-    """Another process or a change meanwhile has ended an attempt; the next one may succeed."""
+    """Another process or a concurrent change ended an attempt; the next one may succeed."""
 
     lasting = False
 
 
-#: Causes that another attempt would meet again: a missing file or right, and content.
+#: Causes that another attempt would meet again: a missing file or permission, and content.
 _LASTING_OS_ERRORS = (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError)
 _CONTENT_ERRORS = (ValueError, KeyError)
 
@@ -67,9 +67,9 @@ _CONTENT_ERRORS = (ValueError, KeyError)
 def is_lasting(error: BaseException) -> bool:
     """Checks whether another attempt with the same inputs would meet the same error.
 
-    It would if the error's class says so, and nothing else caused it than content, a missing file
-    or a missing right. Any other cause may be a network or a store. Beam raises an error of a
-    worker anew while it handles the original, whose cause counts too.
+    It would if the error's class says so and its only causes are content, a missing file or a
+    missing permission. Any other cause may be a network or a store. Beam raises a worker's error
+    again while it handles the original, whose causes count too.
 
     >>> is_lasting(DataError("no images")), is_lasting(OSError("no answer"))
     (True, False)
@@ -89,6 +89,6 @@ def is_lasting(error: BaseException) -> bool:
 def _lasts(error: BaseException) -> bool:
     if isinstance(error, SkymillError):
         return error.lasting
-    if isinstance(error, OSError):  # some are a ValueError too, as that of a certificate
+    if isinstance(error, OSError):  # some are a ValueError too, such as that of a certificate
         return isinstance(error, _LASTING_OS_ERRORS)
     return isinstance(error, _CONTENT_ERRORS)

@@ -1,8 +1,8 @@
-"""The one example spec: the names under which a tf.Example carries an image and its truth.
+"""The one example spec: names of the features by which a tf.Example carries an image and its truth.
 
 Ingest writes it; statistics, training, evaluation and prediction read it. Photographs are RGB,
-uint8, after the EXIF orientation was applied; their ``image/encoded`` is the user's own file,
-unchanged. Tiles of rasters hold stored numbers, or scaled values; theirs is a payload
+uint8, with the EXIF orientation applied; their ``image/encoded`` is the user's own file, unchanged.
+Tiles of rasters hold stored numbers, or scaled values; their ``image/encoded`` is a payload
 (`components.raster.payload`).
 
 =======================  =======  ================================================================
@@ -57,7 +57,7 @@ truth of scenes, by the target
 =======================  =======  ================================================================
 
 The floats of a tf.Example have 24 bits, half a metre of a northing; so the transform is text, which
-gives back the very numbers.
+keeps the exact numbers.
 """
 
 ENCODED = "image/encoded"
@@ -98,8 +98,8 @@ TILE_FORMAT = "tile"
 
 SPLITS = ("train", "eval", "test")
 
-#: Features that identify, carry or place an image; statistics never read them. Places and days are
-#: meant to change, so that their drift says nothing.
+#: Features that identify, carry or locate an image; statistics never read them. Places and days are
+#: expected to change, so their drift means nothing.
 UNCOUNTED = (
     *(ENCODED, SHA256, KEY, BANDS, SCENE, DATE, CRS, TRANSFORM, BOUNDS, LONGITUDE, LATITUDE),
     *(MASK_ENCODED, MASK_FORMAT, *BOX_EDGES),

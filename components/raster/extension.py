@@ -1,6 +1,6 @@
-"""Code of the user's own that a configuration names: by its dotted path, or as an entry point.
+"""User code that a configuration names by its dotted path, or as an entry point.
 
-Reading a configuration imports none of it. `Extension.require` and the calls do.
+Reading a configuration imports none of it; `Extension.require` and the calls do.
 """
 
 import difflib
@@ -44,17 +44,17 @@ Reference = Annotated[
 
 
 class PackageMissing(ConfigError):
-    """The package of an extension is not installed here, so that nothing of it can be checked."""
+    """The package of an extension is not installed here, so it cannot be checked."""
 
 
 class Extension(Frozen):
-    """A class or function of the user's own, and its arguments.
+    """A class or function in user code, and its arguments.
 
     Attributes:
-        group: entry points of this group have names that a configuration may use.
+        group: group of the entry points that a configuration may name.
         field: the field with the path or name.
-        passes: what a call passes in any case, by position.
-        offers: what is also passed, by name, to a function or class with a parameter of that name.
+        passes: positional arguments of every call.
+        offers: keyword arguments for a function or class with a parameter of that name.
     """
 
     group: ClassVar[str]
@@ -104,17 +104,17 @@ class Extension(Frozen):
         return found
 
     def require(self, key: str) -> Callable[..., Any]:
-        """Imports it and compares the arguments with its signature; calls nothing.
+        """Imports it and checks the arguments against its signature; calls nothing.
 
         Raises:
-            ConfigError: as `load`; or it does not accept the arguments, or needs others.
+            ConfigError: as in `load`; or it does not accept the arguments, or needs others.
         """
         found = self.load(key)
         _require_arguments(found, self, key)
         return found
 
     def identity(self, key: str) -> str:
-        """Returns a text that changes with the code, for cache keys; imports nothing.
+        """Returns text that changes with the code, for cache keys; imports nothing.
 
         Raises:
             PackageMissing: its package is not installed here.
@@ -125,7 +125,7 @@ class Extension(Frozen):
         return f"{module}:{attribute} {_package_identity(spec.name, places)}"
 
     def _call(self, key: str, known: Mapping[str, Any]) -> Any:
-        """Calls what `require` returns with the arguments, and with what is known of `offers`."""
+        """Calls the result of `require` with the arguments, and with the known ones of `offers`."""
         found = self.require(key)
         try:
             return found(**self._known_to(found, known), **self.arguments)
@@ -142,7 +142,7 @@ class Extension(Frozen):
 
 
 class Built(Extension):
-    """Something that is made by one call of the class or function, with the arguments."""
+    """An object made by one call of the class or function with the arguments."""
 
     field: ClassVar[str] = "build"
 
@@ -164,7 +164,7 @@ class Built(Extension):
 
 
 class Called(Extension):
-    """A function that is called with the arguments, or a class that is made with them."""
+    """A function that is called with the arguments, or a class that is instantiated with them."""
 
     field: ClassVar[str] = "call"
 
@@ -174,7 +174,7 @@ class Called(Extension):
     )
 
     def bound(self, key: str, **known: Any) -> Callable[..., Any]:
-        """Returns a function of `passes` alone.
+        """Returns a function that takes only `passes`.
 
         Args:
             known: values for parameters that `offers` names.
@@ -221,7 +221,7 @@ def _target(reference: str, group: str, key: str) -> tuple[str, str]:
         return known[reference].module, known[reference].attr
     there = f"there are {', '.join(sorted(known))}" if known else "there are none"
     raise PackageMissing(
-        f"{key}: {reference!r} is not an entry point of {group} that is installed here ({there}). "
+        f"{key}: {reference!r} is not an entry point of {group} installed here ({there}). "
         "Install the package that has it, or name it as package.module:attribute."
     )
 
@@ -238,7 +238,7 @@ def _spec(module: str, key: str) -> ModuleSpec:
                 "environment (the image, on a cluster) that runs Skymill, or put its folder on "
                 "PYTHONPATH."
             )
-        if found.origin is not None:  # else a namespace, which holds packages alone
+        if found.origin is not None:  # else a namespace, which holds only packages
             return found
     raise ConfigError(f"{key}: {module} is a folder without code.")
 
@@ -279,7 +279,7 @@ def _require_arguments(found: Callable[..., Any], extension: Extension, key: str
     if parameters is None:
         return
     kinds = {each.kind for each in parameters.values()}
-    # A class gets what is passed to its instances only when these are called.
+    # A class gets `passes` only when its instances are called.
     passed = () if inspect.isclass(found) else extension.passes
     positional = [name for name, each in parameters.items() if each.kind in _POSITIONAL]
     if len(positional) < len(passed) and inspect.Parameter.VAR_POSITIONAL not in kinds:
@@ -315,7 +315,7 @@ def _package_identity(name: str, places: tuple[str, ...]) -> str:
     """Returns the version of a package's distribution, if it has one, and a digest of its files.
 
     Sources count by their content, other files by their size. The result stays the same for the
-    life of a process, which keeps the code that it has once imported.
+    life of a process, which keeps the code that it has imported.
     """
     entries: list[tuple[str, str | int]] = []
     for place in places:
@@ -337,6 +337,6 @@ def _files(place: str) -> Iterator[str]:
 
 
 def _version(package: str) -> str:
-    """Returns name and version of the distributions that a top-level package is part of."""
+    """Returns name and version of the distributions to which a top-level package belongs."""
     names = packages_distributions().get(package.partition(".")[0], [])
     return " ".join(f"{name} {version(name)}" for name in sorted(set(names)))

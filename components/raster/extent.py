@@ -1,4 +1,4 @@
-"""Extent of points in longitude and latitude, also around the date line."""
+"""Extent of points in longitude and latitude, also across the date line."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Extent:
-    """Least box around points, which other boxes can be added to in any order.
+    """Smallest box around points, which can be joined with others in any order.
 
     Attributes:
         longitudes: least and greatest, from -180 to 180.
@@ -27,7 +27,7 @@ class Extent:
 
     @property
     def bbox(self) -> tuple[float, float, float, float]:
-        """West, south, east, north; west is greater than east where it crosses the date line.
+        """West, south, east, north; west is greater than east if it crosses the date line.
 
         >>> Extent.of((179.0, -16.0)).joined(Extent.of((-178.0, -18.0))).bbox
         (179.0, -18.0, -178.0, -16.0)

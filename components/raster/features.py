@@ -1,8 +1,8 @@
-"""Scalar features of an image, so that statistics and drift speak about the imagery.
+"""Scalar features of an image, by which statistics and drift describe the imagery.
 
-OpenCV takes each moment in one pass over the pixels. Its sums are of integers in float64, exact
-below 2**53, so the features of an image, which are stored as float32, are the same whatever the
-machine or the band of rows.
+OpenCV computes each moment in one pass over the pixels. It sums integers in float64, which is exact
+below 2**53, so the features of an image, stored as float32, depend neither on the machine nor on
+the division into bands of rows.
 """
 
 import math
@@ -22,7 +22,7 @@ _LUMA = np.array([[299, 587, 114]], np.float32)
 
 
 class ImageFeatures(NamedTuple):
-    """Pixel statistics of one RGB image, on its own size and the scale 0 to 255."""
+    """Pixel statistics of one RGB image at its original size, on the scale 0 to 255."""
 
     mean: tuple[float, float, float]
     stddev: tuple[float, float, float]
@@ -35,8 +35,8 @@ def image_features(image: Pixels) -> ImageFeatures:
 
     Brightness is the mean luma (BT.601). Sharpness is the population standard deviation of the
     luma's 4-neighbour Laplacian over the pixels that have four neighbours (the square root of
-    Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy"); it is 0 where an
-    image has no such pixel.
+    Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy"); it is 0 if an image
+    has no such pixel.
 
     >>> gray = np.full((4, 4, 3), 100, np.uint8)
     >>> image_features(gray)
@@ -58,14 +58,14 @@ def image_features(image: Pixels) -> ImageFeatures:
     )
 
 
-#: Number of pixels, and by channel the sum of their whole numbers and of the squares.
+#: Number of pixels, and by channel the sums of their integers and of the squares.
 _Sums = tuple[int, Sequence[tuple[int, int]]]
 
 
 def _sums(values: npt.NDArray[Any]) -> _Sums:
-    """Sums whole numbers [h, w] or [h, w, channels] in one pass.
+    """Sums integers [h, w] or [h, w, channels] in one pass.
 
-    OpenCV gives moments; rounding makes them sums, which are whole numbers, and so exact, again.
+    OpenCV returns moments; rounding turns them back into sums, which are integers and thus exact.
     """
     pixels = values.shape[0] * values.shape[1]
     means, deviations = opencv().meanStdDev(values)
@@ -94,8 +94,8 @@ def _added(parts: Sequence[_Sums]) -> _Sums:
 
 
 def _bands_of_rows(image: Pixels) -> Iterator[tuple[Pixels, slice | None]]:
-    """Yields bands of rows, each with the row above and below it where there is one, and the slice
-    of its rows that are of no other band; None where it is the only band."""
+    """Yields bands of rows, each with the rows above and below it, if there are any, and the slice
+    of the rows that belong only to it; None for a single band."""
     height = image.shape[0]
     if height <= _BAND_ROWS:
         yield image, None

@@ -1,7 +1,7 @@
 """State of a file in its file system: an equal state means equal content, once the state is old.
 
-A file system notes times in ticks, from milliseconds to two seconds long. Content that is written
-twice within a tick may keep its state, so that only a state that was old when it was taken proves
+A file system records times in ticks, from milliseconds to two seconds long. Content that is written
+twice within a tick may keep its state, so only a state that was old when it was taken proves
 anything.
 """
 
@@ -10,7 +10,7 @@ import stat
 import time
 from typing import NamedTuple, Self
 
-#: No file system's clock has coarser ticks (FAT).
+#: The coarsest ticks of any file system (FAT).
 _LONGEST_TICK_NS = 2 * 10**9
 
 
@@ -18,8 +18,8 @@ class FileState(NamedTuple):
     """Size, times and inode of a file (a tuple, since a source may have millions).
 
     Attributes:
-        written_ns: when the content was changed, in nanoseconds since 1970; can be set.
-        changed_ns: when the inode was changed, which a write or a rename does; cannot be set.
+        written_ns: last change of the content, in nanoseconds since 1970; programs can set it.
+        changed_ns: last change of the inode, by a write or a rename; programs cannot set it.
     """
 
     size: int
@@ -51,7 +51,7 @@ class FileState(NamedTuple):
 def state_of(path: str) -> FileState:
     """Returns the state of a local file.
 
-    It is taken from the open file, since network file systems otherwise answer from a cache.
+    It is read from the open file, since network file systems otherwise answer from a cache.
 
     Raises:
         OSError: there is no such file, it cannot be opened, or it is not a regular file.

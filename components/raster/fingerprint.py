@@ -1,4 +1,4 @@
-"""Content hash of a dataset, independent of its location, its time and its order."""
+"""Content hash of a dataset, independent of its location, its times and its order."""
 
 import hashlib
 import json
@@ -14,9 +14,9 @@ from components.raster.file_state import FileState, open_file, status_of
 
 _READERS = 8
 _CHUNK_BYTES = 1 << 20
-#: Several threads are worth their cost for files that take longer.
+#: Time per file above which several threads are worth their cost.
 _SLOW_S = 0.0003
-_MOST_AT_ONCE = 256  # more would be timed too late, or wait for threads in much memory
+_MOST_AT_ONCE = 256  # a larger part would be timed too late, and take much memory with threads
 _FEWEST_TIMED = 8  # the first calls take longer
 _LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
@@ -32,7 +32,7 @@ def fingerprint_of(entries: Iterable[Sequence[object]], told: Iterable[bytes] = 
         entries: that JSON can write.
         told: digests of further entries, from `entry_digest`.
     """
-    # Sorted in parts by their first byte, so that few are objects at a time.
+    # Sorted in parts by their first byte, so that only a few are Python objects at a time.
     parts = [bytearray() for _ in range(256)]
     for digest in chain(told, map(entry_digest, entries)):
         parts[digest[0]] += digest
@@ -44,12 +44,12 @@ def fingerprint_of(entries: Iterable[Sequence[object]], told: Iterable[bytes] = 
 
 
 def entry_digest(entry: Sequence[object]) -> bytes:
-    """Returns the sha256 of an entry of a fingerprint."""
+    """Returns the sha256 of a fingerprint's entry."""
     return hashlib.sha256(json.dumps(entry).encode()).digest()
 
 
 def digests_in(joined: bytes | bytearray) -> Iterator[bytes]:
-    """Yields the digests that were joined."""
+    """Yields digests from their concatenation."""
     size = hashlib.sha256().digest_size
     return (bytes(joined[at : at + size]) for at in range(0, len(joined), size))
 
@@ -58,8 +58,8 @@ class FileMark(NamedTuple):
     """Identity of a file's content, and the file's state before it was read.
 
     Attributes:
-        checksum: sha256 in hex; `!` and the kind of error where the file cannot be read.
-        state: of a local file; None where there is none.
+        checksum: sha256 in hex; `!` and the kind of error if the file cannot be read.
+        state: of a local file; None if there is none.
         was_old: an equal state at any later time proves equal content.
     """
 
@@ -69,26 +69,26 @@ class FileMark(NamedTuple):
 
 
 def checksums_of_files(paths: Iterable[str]) -> Iterator[str]:
-    """Yields the sha256 of each local file; `!` and the kind of error where a read fails."""
+    """Yields the sha256 of each local file; `!` and the kind of error if a read fails."""
     return (mark.checksum for mark in marks_of_files(paths))
 
 
 def marks_of_files(paths: Iterable[str]) -> Iterator[FileMark]:
-    """Yields the mark of each local file, in order; one that cannot be read has a mark as well.
+    """Yields the mark of each local file, in order; unreadable files have one too.
 
-    Files that are slow to read are read by several threads. Small files in the page cache are not:
-    threads would only pass Python's lock to and fro, which takes longer than to read them.
+    Several threads read files that are slow to read. Small files in the page cache are not: the
+    threads would only pass Python's lock to and fro, which takes longer than reading them.
     """
     waiting = iter(paths)
     at_once = 1
-    slow_parts = 0  # one alone may be a pause of the garbage collector
+    slow_parts = 0  # a single one may be a pause of the garbage collector
     while slow_parts < 2 and (part := list(islice(waiting, at_once))):
         began = Effort.so_far()
         marks = list(map(_mark, part))
         slow_parts = slow_parts + 1 if is_slow(Effort.so_far().since(began), len(part)) else 0
         at_once = min(2 * at_once, _MOST_AT_ONCE)
         yield from marks
-    with ThreadPoolExecutor(_READERS) as pool:  # starts no thread for nothing
+    with ThreadPoolExecutor(_READERS) as pool:  # starts threads only when needed
         for part in batched(waiting, _MOST_AT_ONCE):
             yield from pool.map(_mark, part)
 
@@ -96,8 +96,8 @@ def marks_of_files(paths: Iterable[str]) -> Iterator[FileMark]:
 def is_slow(effort: Effort, files: int) -> bool:
     """Checks whether several threads would read such files sooner.
 
-    They would if a reader waits for a disk or a network, or works long on a sha256, which leaves
-    Python's lock to others. Seconds alone do not tell: on a busy machine other programs take them.
+    They would if a reader waits for a disk or a network, or spends long on a sha256, which releases
+    Python's lock. Elapsed seconds are not enough: on a busy machine other programs take them.
     """
     most_s = _SLOW_S * max(files, _FEWEST_TIMED)
     waited = effort.wall_s > most_s and 2 * effort.waits > files
@@ -116,15 +116,15 @@ def _mark(path: str) -> FileMark:
 
 
 def unreadable_checksum(path: str, error: Exception) -> str:
-    """Returns what represents the content of a local file that cannot be read.
+    """Returns the stand-in for the checksum of a local file that cannot be read.
 
-    A file that is missing, or is none, counts the same whatever the system calls it.
+    A missing file, and something that is not a file, has the same one whatever the system's error.
     """
     return f"!{type(error).__name__ if os.path.isfile(path) else 'missing'}"
 
 
 def _mark_of(handle: int, path: str) -> FileMark:
-    """Reads an open file. Its state is taken first: a write meanwhile shows in the next state."""
+    """Reads an open file. Its state is taken first: a concurrent write changes the next state."""
     state = FileState.of(status_of(handle, path))
     was_old = state.is_old
     if (known := _remembered.get(state)) is not None:

@@ -1,7 +1,7 @@
 """Masks and boxes fitted from an image's shape to the model's, in numpy.
 
 The geometry is that of `serving.graph.fitting`, which resizes the image itself in a graph, down to
-how sizes are rounded. Masks are taken to the nearest pixel, so that no class is invented.
+how sizes are rounded. Masks are resampled to the nearest pixel, so that no class is invented.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from components.raster.image import ImageSpec
 
-#: Least share of an object's box that must remain where the model's image cuts it.
+#: Least share of an object's box that must remain if the model's image cuts it.
 LEAST_BOX_SHARE = 0.25
 
 
@@ -20,9 +20,9 @@ class Placement:
     """Placement of an image in the model's image: resized, then moved, then cut or padded.
 
     Attributes:
-        size_px: (height, width) of the image as it came.
+        size_px: (height, width) of the original image.
         resized_px: (height, width) to which all of it is resized.
-        offset_px: (row, column) of its corner in the model's image; below 0 where it is cut.
+        offset_px: (row, column) of its corner in the model's image; below 0 if it is cut.
         frame_px: (height, width) of the model's image.
     """
 
@@ -57,7 +57,7 @@ def place(height_px: int, width_px: int, spec: ImageSpec) -> Placement:
 def fit_mask(mask: npt.NDArray[np.integer], spec: ImageSpec, fill: int) -> npt.NDArray[np.integer]:
     """Resamples a mask [h, w] to the pixels [H, W] of the model's image, by nearest pixel.
 
-    Pixels that the image does not reach are `fill`: give the mask's ignore value.
+    Pixels outside the image are `fill`: pass the mask's ignore value.
     """
     placement = place(mask.shape[0], mask.shape[1], spec)
     rows, columns = (_source_indices(placement, axis) for axis in (0, 1))
@@ -73,7 +73,7 @@ def fit_picture(
     """Fits a picture [h, w, 3] to the model's image, for display: by nearest pixel.
 
     Args:
-        fill: the colour of pixels that the image does not reach.
+        fill: the colour of pixels outside the image.
     """
     placement = place(picture.shape[0], picture.shape[1], spec)
     rows, columns = (_source_indices(placement, axis) for axis in (0, 1))
@@ -88,7 +88,7 @@ def unfit_mask(
 ) -> npt.NDArray[np.integer]:
     """Resamples a raster [H, W] from the model's shape to an image of `size_px`.
 
-    The inverse of `fit_mask`, by nearest pixel; pixels that the model did not see are `fill`.
+    Inverts `fit_mask`, by nearest pixel; pixels that the model did not see are `fill`.
     """
     placement = place(*size_px, spec)
     rows, columns = (_frame_indices(placement, axis) for axis in (0, 1))
@@ -116,7 +116,7 @@ def fit_boxes(
     """Converts boxes of an image of `size_px` (height, width) to pixels of the model's image.
 
     Args:
-        edges_px: (N, 4): top, left, bottom, right in pixels of the image as it came.
+        edges_px: (N, 4): top, left, bottom, right in pixels of the original image.
 
     Returns: edges (N, 4), clipped to the frame, and (N,) the remaining share of each box, 0 to 1.
     """
@@ -131,7 +131,7 @@ def fit_boxes(
 
 
 def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
-    """Returns the image pixel of each frame pixel; -1 where the image does not reach."""
+    """Returns the image pixel of each frame pixel; -1 outside the image."""
     size, resized = placement.size_px[axis], placement.resized_px[axis]
     at = np.arange(placement.frame_px[axis]) - placement.offset_px[axis]
     scale = np.float32(size) / np.float32(resized)
@@ -141,7 +141,7 @@ def _source_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
 
 
 def _frame_indices(placement: Placement, axis: int) -> npt.NDArray[np.int64]:
-    """Returns the frame pixel of each image pixel; -1 where the frame does not show it."""
+    """Returns the frame pixel of each image pixel; -1 outside the frame."""
     size, resized = placement.size_px[axis], placement.resized_px[axis]
     at = np.floor((np.arange(size) + 0.5) * (resized / size)).astype(np.int64)
     at = np.minimum(at, resized - 1) + placement.offset_px[axis]

@@ -1,4 +1,4 @@
-"""The base of every configuration value."""
+"""Base class of all configuration values."""
 
 import json
 from typing import Annotated, Any
@@ -11,11 +11,11 @@ PixelValue = Annotated[float, AllowInfNan(True)]
 
 
 class Frozen(BaseModel):
-    """Immutable, typed, and closed: an unknown key is an error, never ignored."""
+    """Immutable, typed model that refuses unknown keys."""
 
     # JSON has no infinities and no NaN: they are written as strings, which are read back as floats.
-    # Instances are validated again so that a default inside a tree sees the tree's context: its
-    # relative locations are anchored like those that a user wrote.
+    # Instances are validated again, so that a default inside a tree sees the tree's context: its
+    # relative locations are anchored like those that a user writes.
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
@@ -26,9 +26,9 @@ class Frozen(BaseModel):
     )
 
     def json_tree(self, **options: Any) -> Any:
-        """Plain values that strict JSON can hold and the class validates to an equal instance.
+        """Returns plain values for strict JSON, which validate to an equal instance.
 
-        `model_dump(mode="json")` leaves infinities as they are.
+        `model_dump(mode="json")` would leave infinities as they are.
 
         Args:
             options: of `model_dump_json`.

@@ -1,4 +1,4 @@
-"""Full-disk errors of Python, TensorFlow, SQLite, HDF5 and workers, unified as one error."""
+"""Full-disk errors of Python, TensorFlow, SQLite, HDF5 and workers, as one error."""
 
 import errno
 import os
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from components.raster.errors import SkymillError
 
 _NUMBERS = (errno.ENOSPC, errno.EDQUOT)
-#: TensorFlow calls it ResourceExhausted, as it does memory; Beam's workers report it as text.
+#: TensorFlow raises ResourceExhausted, as for memory; Beam's workers report it as text.
 _WORDS = re.compile(
     "No space left on device|Disk quota exceeded|database or disk is full|not enough disk space",
     re.IGNORECASE,
@@ -20,7 +20,7 @@ _NO_ROOM_BYTES = 1 << 20
 
 
 class DiskFull(SkymillError):
-    """A disk has no space left, or a quota allows no more."""
+    """A disk has no space left, or a quota is used up."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def message(error: BaseException, places: Mapping[str, str]) -> str:
 
 
 def _full(error: BaseException) -> BaseException | None:
-    """Returns the first error of the chain that reports a full disk; it knows the path."""
+    """Returns the first error of the chain that reports a full disk; it has the path."""
     seen: set[int] = set()
     found = None
     at: BaseException | None = error
@@ -85,7 +85,7 @@ def _path(error: BaseException) -> str:
 
 
 def _room(place: str) -> int:
-    """Returns the bytes left at a path, existing or not; 0 where no inode is left."""
+    """Returns the bytes left at a path, existing or not; 0 if no inode is left."""
     status = os.statvfs(_there(place))
     return 0 if status.f_files and not status.f_favail else status.f_bavail * status.f_frsize
 

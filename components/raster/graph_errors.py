@@ -10,7 +10,7 @@ import re
 #: `Refusal.CORRUPT`; its module would import pydantic.
 CORRUPT = "corrupt"
 
-# Several nodes may fail at once; keep the first one.
+# Several nodes may fail at once; the first one is kept.
 _FIRST_ROOT = re.compile(
     r"^\d+ root error\(s\) found\.\s*\(0\) [A-Za-z_ ]+: (.*?)(?=\n\s*\(1\) |\n\d+ successful|\Z)",
     re.DOTALL,
@@ -35,7 +35,7 @@ _BROKEN_IMAGE = re.compile(
 
 
 def plain_message(message: str) -> str:
-    """Returns the message without nodes, stack traces and the assertion around it."""
+    """Returns the message without node names, stack traces and the assertion around it."""
     root = _FIRST_ROOT.match(message)
     text = _TRACE.sub("", root[1] if root else message)
     text = _PLACES.sub("", _WRAPPING.sub("", text)).strip()
@@ -43,6 +43,6 @@ def plain_message(message: str) -> str:
 
 
 def refusal_message(message: str) -> str:
-    """Returns the message as `refusal: detail` where the decoder refuses or fails on a file."""
+    """Returns the message, as `refusal: detail` if the decoder refuses or fails on a file."""
     text = plain_message(message)
     return f"{CORRUPT}: {text}" if _BROKEN_IMAGE.match(text) else text

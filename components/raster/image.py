@@ -1,4 +1,4 @@
-"""Image half of the served contract: how an image of any shape is fitted to the model."""
+"""Image half of the served contract: fitting of images of any shape to the model."""
 
 from enum import StrEnum
 from typing import Literal, Self
@@ -20,7 +20,7 @@ JPEG_SCAN_MARKER = b"\xff\xda"
 class Refusal(StrEnum):
     """Reasons for which a model refuses an image; the served graph's error message begins with one.
 
-    All but the last are the decoder's.
+    All but the last come from the decoder.
     """
 
     UNSUPPORTED_FORMAT = "unsupported_format"

@@ -1,8 +1,8 @@
-"""One translation of what GDAL, PROJ, GEOS, pyogrio, pystac and other readers raise.
+"""Translation of exceptions of GDAL, PROJ, GEOS, pyogrio, pystac and other readers.
 
-Each library has exceptions of its own, several under no common base, and some raise plain built-in
-ones. Code that calls them does so within `translated`, which says what a failure means there: a
-reject of one item, or an error of a whole source. The sentence is the library's, without its dumps.
+Each library has its own exceptions, often without a common base class, and some raise built-in
+ones. Code calls them within `translated`, which states what a failure means there: a reject of one
+item, or an error of a whole source. The sentence is the library's, without its dumps.
 """
 
 import re
@@ -16,11 +16,10 @@ from components.raster.full_disk import DiskFull, is_full_disk, message
 _PACKAGES = frozenset(
     {"_csv", "affine", "pyarrow", "pyogrio", "pystac", "pystac_client", "rasterio", "shapely"}
 )
-#: Built-in exceptions that they raise: of files, of values out of range, of nesting
-#: (RecursionError is a RuntimeError), and SystemError where an extension lost the original
-#: exception.
+#: Built-in exceptions that they raise: for files, values out of range, deep nesting (RecursionError
+#: is a RuntimeError), and SystemError if an extension lost the original exception.
 _BUILT_IN = (OSError, ValueError, RuntimeError, ArithmeticError, SystemError)
-#: Exceptions in readers of JSON and XML where an entry is missing or of another type, or the text
+#: Exceptions in readers of JSON and XML if an entry is missing or has the wrong type, or the text
 #: is not XML (ParseError is a SyntaxError).
 _OF_DOCUMENTS = (LookupError, TypeError, AttributeError, SyntaxError)
 
@@ -40,17 +39,17 @@ def translated(
 ) -> Iterator[None]:
     """Translates a library's exception into a project error; project errors pass unchanged.
 
-    A LibraryError from an inner call only states that something failed, and is translated
-    into what it means here as well.
+    A LibraryError from an inner call only states that something failed, so it is translated to its
+    meaning here too.
 
     Args:
         to: makes the error from the reason, a clause without its full stop.
-        document: within, JSON or XML of unknown form is taken apart, so that missing keys and
-            wrong types are faults of the document as well.
+        document: the block takes apart JSON or XML of unknown structure, so missing keys and wrong
+            types are faults of the document too.
 
     Raises:
         SkymillError: from `to`, with the library's exception as its cause.
-        DiskFull: there is no space left, which is not a fault of what was read.
+        DiskFull: there is no space left, which is not a fault of the item.
     """
     try:
         yield
@@ -84,7 +83,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _without_middle(text: str) -> str:
-    """Shortens a text in its middle: the start says what failed, the end holds the root cause."""
+    """Shortens a text in the middle: its start says what failed, its end holds the root cause."""
     half = _LONGEST // 2
     return f"{text[:half].rsplit(' ', 1)[0]} ... {text[-half:].split(' ', 1)[-1]}"
 

@@ -1,4 +1,4 @@
-"""A storage location as a user writes it: a path or a URI."""
+"""Storage locations as users write them: paths or URIs."""
 
 import os
 import re
@@ -21,13 +21,13 @@ def is_remote(location: str) -> bool:
 
 
 def local_path(location: str) -> str:
-    """Returns the path that a local location names: `file:///a%20b` is `/a b`, `~` the home.
+    """Returns the path of a local location: `file:///a%20b` is `/a b`, `~` the home folder.
 
     >>> local_path("file:///a%20b")
     '/a b'
     """
     if location.startswith("/"):
-        return location  # as all but all are
+        return location  # nearly all of them
     if scheme := _LOCAL_SCHEME.match(location):
         return unquote(location[scheme.end() :])
     return os.path.expanduser(location)
@@ -41,6 +41,6 @@ def anchored(location: str, info: ValidationInfo) -> str:
     return os.path.normpath(os.path.join(base, local_path(location)))
 
 
-#: A path or URI in a configuration. A relative path is taken from the configuration file's folder
-#: (the validation context's ``base_dir``), so that a config works from wherever it is called.
+#: A path or URI in a configuration. A relative path starts from the configuration file's folder
+#: (the validation context's ``base_dir``), so a configuration works from any current folder.
 Location = Annotated[str, AfterValidator(anchored)]

@@ -9,7 +9,7 @@ _HIDDEN = "***"
 _STOPS = r"\s'\"<>)\]"
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(rf"(://[^\s?]*)\?[^{_STOPS}]+")
-# Some addresses are cut to their end; a question mark alone may belong to a file pattern.
+# Some messages quote only the end of an address; a question mark alone may be a file pattern's.
 _END = re.compile(rf"(?<=\S)\?[\w.~%-]+=[^{_STOPS}]*")
 #: Names of parameters of an address, or of a form, whose values grant access.
 _SECRET_NAMES = (
@@ -35,7 +35,7 @@ def masked(text: str) -> str:
 
 
 def masked_tree(value: Any) -> Any:
-    """Masks every text of plain JSON values; keys stay."""
+    """Masks every text in plain JSON values; keys stay."""
     if isinstance(value, str):
         return masked(value)
     if isinstance(value, dict):
@@ -46,9 +46,9 @@ def masked_tree(value: Any) -> Any:
 
 
 def unsigned(address: str) -> str:
-    """Returns an address without credentials, stable however often it is signed anew.
+    """Returns an address without credentials, which stays the same when it is signed again.
 
-    Drops user, password and the signature's parameters of the query.
+    Drops user, password and the query parameters of the signature.
 
     >>> unsigned("https://me:secret@host/a.tif")
     'https://host/a.tif'

@@ -1,4 +1,4 @@
-"""Library messages as sentences of project errors."""
+"""Messages of libraries as sentences for our own errors."""
 
 from components.raster.graph_errors import plain_message
 

@@ -1,4 +1,4 @@
-"""A lock file that one process holds at a time."""
+"""Lock file that one process holds at a time."""
 
 import fcntl
 import os
@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-#: A place where no file can be made, as a folder that was removed, looks each time as if another
-#: process had just removed its own.
+#: Most attempts. A place where no file can be made, such as a removed folder, looks each time as if
+#: another process had just removed its lock.
 _ATTEMPTS = 1000
 
 
@@ -17,17 +17,17 @@ class LockHeld(Exception):
 
 @contextmanager
 def only_process(path: Path, refusal: Exception | None = None) -> Iterator[None]:
-    """Holds the lock of a file, which is made, with its folder, and removed at the end.
+    """Holds the lock of a file, which is created with its folder and removed at the end.
 
-    The system gives the lock back if the process dies.
+    The system releases the lock if the process dies.
 
     Args:
         path: of the file.
-        refusal: what to raise where another process holds the lock; by default LockHeld.
+        refusal: raised if another process holds the lock; default: LockHeld.
 
     Raises:
         LockHeld: another process holds it.
-        OSError: the file cannot be made, is a symbolic link, or its file system has no locks.
+        OSError: the file cannot be created, is a symbolic link, or its file system has no locks.
     """
     try:
         handle = _locked(path)
@@ -45,10 +45,10 @@ def only_process(path: Path, refusal: Exception | None = None) -> Iterator[None]
 def _locked(path: Path) -> int:
     attempts = _ATTEMPTS
     while True:
-        # Whoever ends removes the file or its folder, perhaps between two of these steps.
+        # A process that ends removes the file or its folder, perhaps between two of these steps.
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # In a folder of many users a link could lead to someone's own file.
+            # In a shared folder a link could lead to another user's file.
             handle = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o666)
             try:
                 if _is_held(handle, path):
@@ -64,7 +64,7 @@ def _locked(path: Path) -> int:
 
 
 def _is_held(handle: int, path: Path) -> bool:
-    """Locks a file; returns False if another one lies at its path by now."""
+    """Locks a file; returns False if its path leads to another one by now."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:

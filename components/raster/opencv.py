@@ -1,4 +1,4 @@
-"""OpenCV, imported where pixels are computed."""
+"""OpenCV, imported when pixels are computed."""
 
 from functools import cache
 from typing import Any
@@ -6,9 +6,9 @@ from typing import Any
 
 @cache
 def opencv() -> Any:
-    """Returns the module `cv2`, in one thread: Beam's workers share the cores by processes.
+    """Returns the module `cv2`, set to one thread: Beam's workers use the cores by processes.
 
-    Its import takes a quarter of a second, which commands that compute no pixels save.
+    Its import takes a quarter of a second, which commands without pixels save.
     """
     import cv2
 

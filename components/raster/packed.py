@@ -1,8 +1,8 @@
 """Millions of small items in little memory: sequences in compressed blocks, and their sorting.
 
-An object of Python for each of a million names takes hundreds of megabytes, most of it repeated:
-folders, headers of strings, pointers. A block of items that zlib compresses takes a few bytes an
-item, and packing and unpacking it less than a microsecond.
+A million names as Python objects take hundreds of megabytes, most of it repeated: folders, string
+headers, pointers. In blocks compressed by zlib an item takes a few bytes, and packing and unpacking
+it less than a microsecond.
 """
 
 import heapq
@@ -17,17 +17,17 @@ from components.raster.batched import batched
 
 Item = TypeVar("Item")
 
-#: Items that are unpacked at once: fewer would compress less well.
+#: Items of a block, which are unpacked together: fewer would compress less well.
 _BLOCK = 128
-#: Items that are sorted at once.
+#: Items that are sorted in memory at a time.
 _RUN = 64 * _BLOCK
 _LEVEL = 1  # zlib's fastest
 
 
 class Packed(Sequence[Item]):
-    """A sequence to append to, whose items are held in compressed blocks.
+    """A sequence to append to that holds its items in compressed blocks.
 
-    It is made to be read in order. An item by its position costs the unpacking of its whole block.
+    It is meant to be read in order: access to one item unpacks its whole block.
 
     >>> names = Packed(f"north/{number}.jpg" for number in range(1000))
     >>> len(names), names[700], sum(1 for _ in names)
@@ -101,7 +101,7 @@ def in_order(
     key: Callable[[Item], Any] | None = None,
     pack: Callable[[Iterable[Item]], Packed[Item]] = Packed,
 ) -> Iterator[Item]:
-    """Yields all items, sorted as `sorted` does, and holds them packed.
+    """Yields all items in the order of `sorted`, and holds them packed.
 
     Args:
         items: read once, before the first is yielded.

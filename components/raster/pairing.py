@@ -1,8 +1,8 @@
-"""Pairs truths with images: one rule for masks and boxes, of photographs and of scenes.
+"""Pairing of truths with images: one rule for masks and boxes, of photographs and of scenes.
 
-A truth belongs to the image of the same path, suffix aside; else to the one whose path it ends, or
-that ends its path; else to the one of the same name. It does so only where no other image and no
-other truth could be meant: what is ambiguous belongs to nothing.
+A truth belongs to the image with the same path, apart from the suffix; else to one whose path ends
+with the truth's, or the other way round; else to one with the same name. It does so only if no
+other image and no other truth could be meant: ambiguous ones are left unpaired.
 """
 
 import unicodedata
@@ -21,7 +21,7 @@ class Name(NamedTuple):
 
     Attributes:
         parts: folders and name, without the suffix.
-        suffix: with its dot; empty for what is not a file.
+        suffix: with its dot; empty for a folder or an id.
     """
 
     parts: tuple[str, ...]
@@ -29,7 +29,7 @@ class Name(NamedTuple):
 
 
 def file_name(path: str) -> Name:
-    """Returns the name of a file, from its path below a root.
+    """Returns the name of a file from its path below a root.
 
     >>> file_name("north/B02.tif")
     Name(parts=('north', 'B02'), suffix='.tif')
@@ -49,8 +49,8 @@ class Dispute:
     """Images and truths whose pairing is ambiguous; at least one of each.
 
     Attributes:
-        images: their places.
-        truths: their places.
+        images: their indices.
+        truths: their indices.
     """
 
     images: tuple[int, ...]
@@ -60,8 +60,8 @@ class Dispute:
         """Describes the ambiguity, given the names of all images and truths."""
         return (
             f"{_listed(truths, self.truths, ' and ')} could belong to "
-            f"{_listed(images, self.images, ' or ')}. Call each as its image, folders included, "
-            "and keep one for each image."
+            f"{_listed(images, self.images, ' or ')}. Give each the name of its image, folders "
+            "included, and keep one for each image."
         )
 
 
@@ -70,9 +70,9 @@ class Pairing:
     """Pairs of images and truths.
 
     Attributes:
-        truth_of: the place of each image's truth, None where it has none.
-        disputes: reasons of images left without a truth by ambiguity; by the image's place.
-        disputed: places of truths that could belong to several images, or with others to one.
+        truth_of: index of each image's truth; None if it has none.
+        disputes: by image index, why an image is left without a truth.
+        disputed: indices of truths that could belong to several images, or with others to one.
     """
 
     truth_of: tuple[int | None, ...]
@@ -81,7 +81,7 @@ class Pairing:
 
     @property
     def used(self) -> frozenset[int]:
-        """Places of the truths that belong to an image."""
+        """Indices of the truths that belong to an image."""
         return frozenset(truth for truth in self.truth_of if truth is not None)
 
 
@@ -115,9 +115,9 @@ def pair(
     """Finds the truth of each image.
 
     Args:
-        images: the names of each; a scene has those of its files as well.
+        images: the names of each; a scene also has those of its files.
         truths: the name of each.
-        of_files: truths are called as the images' files, so that suffixes distinguish images.
+        of_files: truths name the images' files, so suffixes distinguish images.
 
     >>> images = [[file_name("north/1.jpg")], [file_name("south/1.jpg")]]
     >>> pair(images, [file_name("north/1.png")]).truth_of
@@ -146,8 +146,8 @@ class _Relation:
     """Images and truths that have a key in common, at one level.
 
     Attributes:
-        keys_of: of the images and of the truths, by side and place.
-        images, truths: their places, by key.
+        keys_of: of the images and of the truths, by side and index.
+        images, truths: their indices, by key.
     """
 
     keys_of: Mapping[tuple[str, int], frozenset[_Key]]
@@ -220,14 +220,14 @@ def _parts_in_common(by: _By, parts: tuple[str, ...], side: str) -> Iterator[_Ke
         yield (parts,)
     elif by is _By.NAME:
         yield (parts[-1],)
-    else:  # a name that is whole on one side is a suffix of the name on the other
+    else:  # the whole name on one side ends the name on the other
         other = _TRUTH if side == _IMAGE else _IMAGE
         yield side, parts
         yield from ((other, parts[at:]) for at in range(len(parts)))
 
 
 def _some(held: Mapping[_Key, Sequence[int]], keys: Iterable[_Key]) -> tuple[int, ...]:
-    """Returns the first few distinct places, enough to distinguish one from several."""
+    """Returns the first few distinct indices, enough to distinguish one from several."""
     places = chain.from_iterable(held.get(key, ())[: _SHOWN + 1] for key in keys)
     return tuple(sorted(dict.fromkeys(places)))[: _SHOWN + 1]
 
@@ -238,6 +238,6 @@ def _listed(texts: Sequence[str], places: Sequence[int], last: str) -> str:
 
 
 def _parts(path: str) -> tuple[str, ...]:
-    """Splits a path into its parts; the only definition of when two names are equal."""
+    """Splits a path into its parts; the only definition of equal names."""
     text = unicodedata.normalize("NFC", path.replace("\\", "/"))
     return tuple(part for part in text.split("/") if part not in ("", "."))

@@ -1,12 +1,12 @@
-"""Tile payload: every band's samples, lossless, with their description, in one byte string.
+"""Tile payload: the samples of all bands, lossless, and their description in one byte string.
 
-A payload is a header, the names of the bands, a PNG image, and perhaps what stored numbers mean:
+A payload is a header, the names of the bands, a PNG image, and optionally scale and offset:
 
 ======  ======  =====================================================================
-offset  bytes   what (integers are little-endian and unsigned)
+offset  bytes   content (integers are little-endian and unsigned)
 ======  ======  =====================================================================
 0       4       ``SKYT``
-4       1       version of this form: 1
+4       1       version of this format: 1
 5       1       sample type: the position in `SAMPLE_TYPES`
 6       1       1 if there is a mask of valid pixels, else 0
 7       1       1 if scale and offset were applied to the samples, else 0: as stored
@@ -24,12 +24,12 @@ then    4       ``SKYN``
 
 The PNG is gray with 8 bits and as wide as the tile. Its rows are planes of H rows: the lowest byte
 of band 1's samples, of band 2's and so on, then the next byte of each band, to the highest; at the
-end, if there is one, the mask: 1 where a pixel is valid, 0 where it is not. Neighbouring bytes are
-then alike, and a PNG decoder never gives more than its header declares, whatever the bytes hold: a
-bare zlib stream has no such bound. Each row is filtered by "Up" (PNG 3rd edition, 9.2), which this
-module writes and asks for. No decoder of PNG reads what follows its end, so that models that know
-nothing of scales take such a payload too. `serving.graph.decode_tiles` reads the same in a
-TensorFlow graph.
+end the mask, if there is one: 1 for a valid pixel, 0 for an invalid one. Neighbouring bytes are
+then similar, and a PNG decoder never returns more than its header declares, whatever the bytes
+hold: a bare zlib stream has no such bound. Each row is filtered by "Up" (PNG 3rd edition, 9.2),
+which this module writes and requires. PNG decoders ignore bytes after the end, so models without
+support for scales accept such a payload too. `serving.graph.decode_tiles` reads the same format in
+a TensorFlow graph.
 """
 
 import struct
@@ -48,7 +48,7 @@ PAYLOAD_MAGIC = b"SKYT"
 VERSION = 1
 HEADER_BYTES = 24
 NAME_SEPARATOR = "\n"
-#: The last bytes of a payload with scale and offset; no PNG ends with them.
+#: Last bytes of a payload with scale and offset; no PNG ends with them.
 SCALINGS_MAGIC = b"SKYN"
 #: Supported sample types. 64-bit types are excluded: models compute in 32 bits.
 SAMPLE_TYPES = ("uint8", "int8", "uint16", "int16", "uint32", "int32", "float32")
@@ -69,7 +69,7 @@ _MOST_EXPANSION = 1032  # of deflate (zlib's technical details)
 
 
 class PayloadError(SkymillError):
-    """Bytes that are not a valid tile, or a forbidden one; the message begins with a `Refusal`."""
+    """Bytes that are not a valid or permitted tile; the message begins with a `Refusal`."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:
         super().__init__(f"{refusal}: {detail}")
@@ -81,7 +81,7 @@ class PayloadHeader:
     """Payload metadata that needs no decoding of samples; lengths in pixels and bytes.
 
     Attributes:
-        scalings: scale and offset of each band's stored numbers, as `Scaling.terse` has them.
+        scalings: scale and offset of each band's stored numbers, in the form of `Scaling.terse`.
     """
 
     dtype: str
@@ -107,8 +107,8 @@ class PayloadHeader:
 
 @dataclass(frozen=True, eq=False)
 class Payload:
-    """A decoded tile: (H, W, C) in its own type, (H, W) True where valid, the bands' names, and
-    whether samples are the file's numbers or values with scale and offset applied."""
+    """A decoded tile: pixels (H, W, C) in their own type, valid mask (H, W), names of the bands,
+    and whether samples are the file's numbers or values with scale and offset applied."""
 
     pixels: npt.NDArray[np.generic]
     valid: npt.NDArray[np.bool_]
@@ -123,14 +123,14 @@ def encode_payload(
     values: Values | None = None,
     scalings: Sequence[Scaling] | None = None,
 ) -> bytes:
-    """Encodes (H, W, C) pixels as a payload; the same tile gives the same bytes.
+    """Encodes pixels (H, W, C) as a payload; the same tile gives the same bytes.
 
     Args:
-        pixels: of one of `SAMPLE_TYPES`; any bit pattern comes back, NaN included.
+        pixels: of one of `SAMPLE_TYPES`; every bit pattern is preserved, NaN included.
         bands: C different names, none empty.
-        valid: (H, W); None where every pixel is valid.
-        values: `scaled` where scale and offset were applied.
-        scalings: of the bands' stored numbers; None where they are unknown or of no account.
+        valid: (H, W); None if every pixel is valid.
+        values: `scaled` if scale and offset were applied.
+        scalings: of the bands' stored numbers; None if they are unknown or irrelevant.
 
     Raises:
         PayloadError: another type of samples, or more rows than a PNG may have.
@@ -161,7 +161,7 @@ def encode_payload(
         raise PayloadError(
             Refusal.TOO_MANY_PIXELS,
             f"{len(planes):,} rows in all planes of {planes.shape[1]:,} columns; "
-            f"{MAX_SIDE_PX:,} may be: make smaller tiles",
+            f"at most {MAX_SIDE_PX:,} are allowed: make smaller tiles",
         )
     names = NAME_SEPARATOR.join(bands).encode()
     header = _HEADER.pack(
@@ -276,7 +276,7 @@ def _png(planes: npt.NDArray[np.uint8]) -> bytes:
     lines[:, 0] = _FILTER_UP
     lines[0, 1:] = planes[0]
     np.subtract(planes[1:], planes[:-1], out=lines[1:, 1:])
-    # Runs and Huffman codes alone: as small as a search for repeats makes it, in less time.
+    # Only runs and Huffman codes: as small as with a search for repeats, in less time.
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, zlib.MAX_WBITS, _MEM_LEVEL, zlib.Z_RLE)
     data = packer.compress(lines.data) + packer.flush()
     head = struct.pack(">II", width, rows) + PNG_FORM

@@ -1,6 +1,6 @@
 """Tally of an image's pixels by true class, predicted class and confidence.
 
-Masks are too large to keep each pixel's answer: thresholds and suspects follow from the tally.
+Masks are too large to keep each pixel's answer, so thresholds and suspects come from the tally.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ Ints = npt.NDArray[np.integer]
 
 #: Steps of the confidence from 0 to 1.
 STEPS = 50
-#: With more cells than this, the occupied ones are sorted out instead of counted in place.
+#: With more cells than this, indexes are sorted instead of counted in an array.
 _MOST_CELLS = 1 << 20
 
 
@@ -51,7 +51,7 @@ def pixel_tally(
 
 
 def occupied(cells: Ints, size: int) -> tuple[Ints, Ints]:
-    """Returns the distinct ones of flat indexes below `size`, ascending, and the count of each."""
+    """Returns the distinct flat indexes below `size`, ascending, and the count of each."""
     if size > _MOST_CELLS:
         found, counts = np.unique(cells, return_counts=True)
         return found, counts

@@ -1,4 +1,4 @@
-"""Ends of a process that Python's own way would hang or abort."""
+"""Exits for processes in which Python's own shutdown would hang or abort."""
 
 import atexit
 import logging
@@ -8,9 +8,9 @@ import sys
 import threading
 from typing import NoReturn
 
-#: 128 + SIGTERM: the conventional exit code of a process that the signal ended.
+#: 128 + SIGTERM: the conventional exit code of a process ended by that signal.
 EXIT_STOPPED = 128 + signal.SIGTERM
-#: The same of SIGKILL, which a process cannot handle.
+#: The same for SIGKILL, which a process cannot handle.
 EXIT_KILLED = 128 + signal.SIGKILL
 #: Exit code of a training's worker after a failure that a restart would repeat.
 EXIT_LASTING = 4
@@ -23,16 +23,16 @@ def exit_now(code: int) -> NoReturn:
     """
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # None: closed by whoever started the process
+        if stream is not None:  # None: closed by the parent process
             stream.flush()
     os._exit(code)
 
 
 def exit_with_handlers(code: int) -> NoReturn:
-    """Ends the process after its exit handlers, without taking the interpreter apart.
+    """Ends the process after its exit handlers, without tearing down the interpreter.
 
-    With TensorFlow and Beam loaded the latter takes seconds, for memory that the system frees
-    anyway. If other threads still run, Python's own way waits for them.
+    With TensorFlow and Beam loaded that takes seconds, for memory that the system frees anyway. If
+    other threads still run, Python's own shutdown waits for them.
     """
     if threading.active_count() > 1:
         sys.exit(code)
@@ -41,9 +41,10 @@ def exit_with_handlers(code: int) -> NoReturn:
 
 
 def exit_despite_threads(code: int) -> NoReturn:
-    """Ends the process, although calls in other threads may hang.
+    """Ends the process even if calls in other threads hang.
 
-    A thread that returns from such a call while the interpreter shuts down would abort the process.
+    A thread that returned from such a call during the interpreter's shutdown would abort the
+    process.
     """
     if threading.active_count() == 1:
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""Reason codes of rejects, as they stand in a table of rejects: the one home of all of them."""
+"""Reason codes of rejects, as written to a table of rejects."""
 
 from enum import StrEnum
 

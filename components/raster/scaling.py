@@ -31,7 +31,7 @@ class Scaling(NamedTuple):
 
     @property
     def terse(self) -> str:
-        """Scale and offset with six digits, separated by a blank."""
+        """Scale and offset with six digits, separated by a space."""
         return f"{self.scale:g} {self.offset:g}"
 
     @property
@@ -51,7 +51,7 @@ def scaling_of(scale: Any, offset: Any) -> Scaling:
         ValueError: one of them is not a finite number, or the scale is 0.
     """
     try:
-        # Adding 0 makes one zero of both.
+        # Adding 0 turns -0.0 into 0.0.
         found = Scaling(1.0 if scale is None else float(scale), float(offset or 0) + 0.0)
     except (TypeError, ValueError):
         found = Scaling(math.nan, math.nan)
@@ -61,7 +61,7 @@ def scaling_of(scale: Any, offset: Any) -> Scaling:
 
 
 def scaling_given(scale: float | None, offset: float | None) -> Scaling | None:
-    """Returns the scaling that a user sets for all bands; None where neither part is set."""
+    """Returns the scaling that a user sets for all bands; None if neither part is set."""
     return None if scale is None and offset is None else scaling_of(scale, offset)
 
 
@@ -89,8 +89,8 @@ def scaled(pixels: Pixels, scalings: Sequence[Scaling], dtype: str) -> Pixels:
 
 
 def _scale(numbers: Pixels, scaling: Scaling, out: Pixels) -> None:
-    # The product is exact to double precision before it is rounded, also of 32-bit integers.
-    with np.errstate(over="ignore"):  # what is too large becomes infinite, and not valid
+    # The product is computed in double precision before it is rounded, also for 32-bit integers.
+    with np.errstate(over="ignore"):  # too large a value becomes infinite, and invalid
         np.multiply(numbers, scaling.scale, out=out, dtype=np.float64, casting="unsafe")
     if scaling.offset:
         out += scaling.offset  # type: ignore[misc]

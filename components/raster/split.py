@@ -1,4 +1,4 @@
-"""Split of an example: a pure function of its content, group and given split, not of time."""
+"""Split of an example: a pure function of its content, group and given split, not of the run."""
 
 import hashlib
 from typing import Self
@@ -59,7 +59,7 @@ def split_of(content_sha256: str, group: str | None, given: str | None, config: 
 
     Args:
         content_sha256: hex digest of the file.
-        group: what must stay together (a scene, a farm, a day), or None.
+        group: of examples that must stay together (a scene, a farm, a day), or None.
         given: one of `SPLITS`, or None.
         config: fractions and salt.
 
@@ -96,7 +96,7 @@ def _drawn(kind: str, value: str, config: SplitConfig) -> float:
 
 
 def split_named(name: str) -> str | None:
-    """Parses a user's name of a split (`val` and `validation` are eval); None for no split.
+    """Parses a user's name of a split (`val` and `validation` mean eval); None for an empty one.
 
     Raises:
         ValueError: the word is not a split's name.

@@ -16,10 +16,10 @@ def stratified_splits(
 ) -> dict[str, str]:
     """Assigns each unit to a split, so that the splits have nearly the wanted share of each class.
 
-    The rarest class is shared out first; the salt alone decides between equal units.
+    The rarest class is distributed first; only the salt decides between equal units.
 
     Args:
-        units: what must stay together (an image, a group), with its number of examples by class.
+        units: images or groups that stay together, each with its number of examples by class.
         config: fractions and salt.
 
     Returns: the split of each unit, by its name.

@@ -1,4 +1,4 @@
-"""JSON by RFC 8259, for other programs: it has no NaN and no Infinity."""
+"""JSON by RFC 8259, for other programs, which has no NaN and no Infinity."""
 
 import json
 import math

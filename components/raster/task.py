@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Literal, get_args
 
-#: One class an image; several or none; a number; a class for each pixel; boxes with classes.
+#: One class per image; several or none; a number; a class for each pixel; boxes with classes.
 Task = Literal["single_label", "multi_label", "regression", "segmentation", "detection"]
 
 TASKS: tuple[Task, ...] = get_args(Task)

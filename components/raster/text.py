@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-# UTF-32's mark of the little end begins with that of UTF-16.
+# The little-endian mark of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -19,7 +19,7 @@ _MARKS = (
 
 
 def composed(text: str) -> str:
-    """Returns a name in Unicode's normal form C: `é` is always one character.
+    """Returns a name in Unicode's normal form C, in which `é` is always one character.
 
     File systems and editors differ in this, and the difference is invisible.
 
@@ -30,7 +30,7 @@ def composed(text: str) -> str:
 
 
 def readable(name: str) -> str:
-    """Returns a name of a file as text that any file can hold, whatever bytes the name has.
+    """Returns a file name as valid Unicode text, whatever bytes the name has.
 
     >>> readable(b"Stra\\xdfe.jpg".decode("utf-8", "surrogateescape"))
     'Stra\\\\xdfe.jpg'
@@ -39,7 +39,7 @@ def readable(name: str) -> str:
 
 
 def join_names(names: Iterable[str], separator: str) -> str:
-    """Joins names to one text that `split_names` splits again.
+    """Joins names into one text, which `split_names` splits again.
 
     A backslash precedes each backslash, and each first character of the separator, within a name.
 
@@ -51,7 +51,7 @@ def join_names(names: Iterable[str], separator: str) -> str:
 
 
 def split_names(text: str, separator: str) -> tuple[str, ...]:
-    """Splits a text at the separators that no backslash precedes; without empty names.
+    """Splits a text at separators without a preceding backslash; drops empty names.
 
     A backslash before any other character than a backslash or the separator is part of a name.
 
@@ -69,7 +69,7 @@ ClassName = Annotated[str, Field(min_length=1), AfterValidator(composed)]
 
 
 def decoded(data: bytes, encoding: str | None = None) -> str:
-    """Decodes a file's text: by the given encoding, else its byte order mark, else as UTF-8.
+    """Decodes a file's text: by the given encoding, else by its byte order mark, else as UTF-8.
 
     Raises:
         ValueError: it is not in that encoding; the message names the setting to change.

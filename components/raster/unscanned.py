@@ -1,4 +1,4 @@
-"""Imports of large frameworks without the garbage collector."""
+"""Import of large frameworks without the garbage collector."""
 
 import gc
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ _used = Event()
 
 @contextmanager
 def unscanned_imports() -> Iterator[None]:
-    """Pauses the garbage collector while frameworks are imported, and exempts what they leave.
+    """Pauses the garbage collector during imports of frameworks, then exempts their objects.
 
     TensorFlow, TFX and Beam make about a million objects that live as long as the process. The
     collector would scan them several times during their import, and in each full collection later.
-    Only the first use in a process does so: what is exempt is never freed, and a later use would
-    exempt the garbage of a training as well.
+    Only the first use in a process does so: exempt objects are never freed, and a later use would
+    also exempt the garbage of a training.
     """
     if _used.is_set() or not gc.isenabled():
         yield

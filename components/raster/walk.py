@@ -1,4 +1,4 @@
-"""Every file below a local folder, and the names under which ignored files are counted.
+"""Walk over all files below a local folder, and names under which ignored files are counted.
 
 Links to folders are followed, and no folder is entered twice. Hidden folders are entered to count
 their files; links in them are not followed.
@@ -9,13 +9,13 @@ import os
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-#: Names under which files are counted that are left out for reasons other than their suffix.
+#: Names under which files are counted if they are left out for reasons other than their suffix.
 HIDDEN, MARKER, NO_SUFFIX = "(hidden)", "(marker)", "(no_suffix)"
 NO_BAND, UNUSED_MASK = "(no_band)", "(unused_mask)"
 FILES_LEFT_OUT = frozenset({HIDDEN, MARKER, NO_SUFFIX, NO_BAND, UNUSED_MASK})
 
 _HIDDEN = 2  # the last rank
-#: Names of a folder that are held at once: millions would take hundreds of megabytes.
+#: Most names of a folder held at a time: millions would take hundreds of megabytes.
 _MOST_NAMES = 1 << 16
 
 
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         key: its path below the root, `/` between parts.
         path: its local path.
-        is_folder: what is in it comes as entries of their own.
+        is_folder: its content has its own entries.
         error: why a folder cannot be read; empty for all others.
     """
 
@@ -38,7 +38,7 @@ class Entry(NamedTuple):
 def walk(root: str, apart: str | None = None) -> Iterator[Entry]:
     """Yields every file and folder below `root`, nearly in the order of their keys.
 
-    A folder that can be reached in several ways has the path without links, if it has one.
+    A folder that can be reached by several paths gets one without links, if there is one.
 
     Args:
         root: a folder.
@@ -83,7 +83,7 @@ def left_out_as(key: str, taken: Collection[str]) -> str:
 
 
 def suffix_of(key: str) -> str:
-    """Returns the last dot of a name and what follows, in lower case; empty where there is none.
+    """Returns the last dot of a name and the rest, in lower case; empty if there is none.
 
     >>> suffix_of("north/scene.TIF")
     '.tif'
@@ -95,15 +95,15 @@ def suffix_of(key: str) -> str:
 
 
 def _rank(name: str, is_link: bool) -> int:
-    """Ranks folders for traversal, since the first path to a folder is the one that counts."""
+    """Ranks folders for traversal, since the first path to a folder counts."""
     return _HIDDEN if name.startswith(".") else int(is_link)
 
 
 def _parts(
     folder: str, seen: set[tuple[int, int]]
 ) -> Iterator[tuple[list[str], list[tuple[str, bool]]]]:
-    """Yields the names of a folder, as many as are held at once: those of files, sorted, and those
-    of folders, each with whether it is a link. Nothing comes of a folder that was entered before.
+    """Yields the names in a folder, a limited number at a time: those of files, sorted, and those
+    of folders, each with whether it is a link. Yields nothing for a folder that was entered before.
     """
     status = os.stat(folder)
     if (status.st_dev, status.st_ino) in seen:
@@ -126,5 +126,5 @@ def _parts(
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a symbolic link to itself; reading it will report that
+    except OSError:  # a symbolic link to itself; reading it reports that
         return False

@@ -248,7 +248,7 @@ def test_locations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store, name = open_object(location)
         store.write(name, location.encode())
         assert (tmp_path / "c").read_bytes() == location.encode()
-    with pytest.raises(ConfigError, match="minio://x: a store is a folder, or lies at s3://"):
+    with pytest.raises(ConfigError, match="minio://x: name a folder, or a store at s3://"):
         open_store("minio://x")
 
 

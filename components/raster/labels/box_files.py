@@ -1,7 +1,7 @@
 """Readers of box files in pixels: COCO, DeepForest tables, Pascal VOC.
 
-Edges are continuous: pixel 0 reaches from 0 to 1. So they are in COCO
-(https://cocodataset.org/#format-data) and in what DeepForest writes, VOC files included.
+Edges are continuous: pixel 0 extends from 0 to 1, as in COCO (https://cocodataset.org/#format-data)
+and in DeepForest's files, including its VOC files.
 """
 
 import io
@@ -31,8 +31,8 @@ class LabelledImage:
     """An image that a file of boxes names.
 
     Attributes:
-        name: its path as the file has it, with folders where it has them; no two have one.
-        size_px: height and width, where the file says.
+        name: its path as in the file, with folders if it has any; unique.
+        size_px: height and width, if the file states them.
     """
 
     name: str
@@ -41,13 +41,14 @@ class LabelledImage:
 
 @dataclass(frozen=True)
 class ListedBox:
-    """A box as a file has it, not validated yet.
+    """A box as read from a file, not validated yet.
 
     Attributes:
-        number: its id in a COCO file, its line of a table, its place among all of VOC files.
-        image: name of its image; empty where the file does not know it.
-        class_name: empty where the file states none.
-        edges_px: left, top, right, bottom; NaN where they are not numbers.
+        number: its id in a COCO file, its line in a table, or its index among all boxes of VOC
+        files.
+        image: name of its image; empty if the file does not list it.
+        class_name: empty if the file states none.
+        edges_px: left, top, right, bottom; NaN if they are not numbers.
         crowd: it represents many objects.
     """
 
@@ -63,8 +64,8 @@ class BadEntry:
     """An unusable entry of a COCO file, or a whole unusable VOC file.
 
     Attributes:
-        file: that has it.
-        number: its place among these, counted down from -1, since it may have no id.
+        file: that holds it.
+        number: its index among bad entries, counted down from -1, since it may have no id.
         why: the fault.
     """
 
@@ -75,7 +76,7 @@ class BadEntry:
 
 @dataclass(frozen=True)
 class BoxListing:
-    """Content of a file of boxes, and its unusable entries."""
+    """Boxes and images of a file, and its unusable entries."""
 
     images: tuple[LabelledImage, ...]
     boxes: tuple[ListedBox, ...]
@@ -83,14 +84,14 @@ class BoxListing:
 
 
 def box_files(path: str) -> dict[str, str]:
-    """Finds the files that hold the boxes: one, or the Pascal VOC files below a folder.
+    """Finds the files with boxes: the given one, or the Pascal VOC files below a folder.
 
     Returns:
         The location of each, by its path below the folder.
 
     Raises:
-        ConfigError: no form of boxes has such a name.
-        DataError: there is nothing there.
+        ConfigError: the suffix is that of no format of boxes.
+        DataError: nothing is there.
     """
     where = Path(path)
     if where.is_dir():
@@ -105,7 +106,7 @@ def box_files(path: str) -> dict[str, str]:
 
 
 def left_out_beside(path: str) -> Mapping[str, int]:
-    """Counts a box folder's files without boxes, by suffix; empty where there is no folder."""
+    """Counts the other files of a folder of boxes, by suffix; empty if it is not a folder."""
     return _voc_folder(path)[1] if os.path.isdir(path) else {}
 
 
@@ -114,11 +115,11 @@ def listed_boxes(path: str, encoding: str | None = None) -> BoxListing:
 
     Args:
         path: of the file or folder.
-        encoding: of a .json or .csv; XML says its own.
+        encoding: of a .json or .csv; XML states its own.
 
     Raises:
-        ConfigError: no form of boxes has such a name.
-        DataError: it is not of the form that its name says, or names something twice.
+        ConfigError: the suffix is that of no format of boxes.
+        DataError: it does not have the format of its suffix, or names something twice.
     """
     files = box_files(path)
 
@@ -137,7 +138,7 @@ def listed_boxes(path: str, encoding: str | None = None) -> BoxListing:
 
 
 def _voc_folder(folder: str) -> tuple[dict[str, str], Counter[str]]:
-    """Returns the VOC files below a folder by their paths in it, and the number of others."""
+    """Returns the VOC files below a folder by their relative paths, and the number of others."""
     found: dict[str, str] = {}
     others: Counter[str] = Counter()
     for entry in walk(folder):
@@ -183,7 +184,7 @@ def _coco(tree: Any, path: str) -> BoxListing:
 
 
 def _number_of(key: Any) -> int:
-    """Converts an id to a 64-bit number, as in BoxSet; raises ValueError where it is not one."""
+    """Converts an id to a 64-bit integer, as in BoxSet; raises ValueError if it is not one."""
     number = int(key)
     if not -(2**63) <= number < 2**63:
         raise ValueError("its id is beyond 64 bits")
@@ -199,8 +200,8 @@ def _by_id(
 ) -> dict[Any, Entry]:
     """Parses the entries of a COCO list, by id; adds unusable ones to `bad`.
 
-    Raises ValueError where two have one id, which would be ambiguous (the error
-    shows what they have at `names`), and where all are bad.
+    Raises ValueError if two have one id, which would be ambiguous (the error shows their values of
+    `names`), or if all are bad.
     """
     found: dict[Any, tuple[Any, Entry]] = {}
     before = len(bad)
@@ -214,7 +215,7 @@ def _by_id(
         if other is not entry:
             raise ValueError(
                 f"two of its {kind} have the id {entry['id']} ({names} {other[names]!r} and "
-                f"{entry[names]!r}); each needs one of its own"
+                f"{entry[names]!r}); give each its own"
             )
     if tree[kind] and not found:
         raise ValueError(f"it is not a COCO file: {bad[before]}")
@@ -240,8 +241,8 @@ def _table(file: Iterable[str]) -> BoxListing:
 
 
 def _shows_nothing(edges: Sequence[str]) -> bool:
-    """Checks whether a row marks an image without objects: zeros, as DeepForest has it, or nothing,
-    as tables of other tools have it."""
+    """Checks whether a row marks an image without objects: by zeros, as DeepForest does, or by
+    empty cells, as other tools do."""
     return _numbers(edges) == (0.0,) * 4 or all(edge.lower() in _EMPTY_CELLS for edge in edges)
 
 
@@ -271,7 +272,7 @@ def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list
     if root.tag != "annotation" or not name:
         raise ValueError("it is not an annotation with a filename")
     name = _path(name)
-    if "/" not in name:  # it lies in the same folder of images as the file among the labels
+    if "/" not in name:  # the image is in the folder of images that the labels' folder mirrors
         name = (PurePosixPath(key).parent / name).as_posix()
     size = {edge: root.findtext(f"size/{edge}") for edge in ("height", "width")}
     boxes = []
@@ -283,7 +284,7 @@ def _voc_image(key: str, root: ElementTree.Element) -> tuple[LabelledImage, list
 
 
 def _each_once(images: Iterable[tuple[LabelledImage, str]]) -> tuple[LabelledImage, ...]:
-    """Returns the images with their sources; raises ValueError where two have one name."""
+    """Returns the images with their sources; raises ValueError if two have one name."""
     found: dict[str, tuple[LabelledImage, str]] = {}
     for image, place in images:
         other = found.setdefault(image.name, (image, place))
@@ -301,7 +302,7 @@ def _path(name: object) -> str:
 
 
 def _size(entry: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Returns height and width; None where the entry does not state them, or states 0."""
+    """Returns height and width; None if the entry does not state them, or states 0."""
     height, width = (int(entry.get(key) or 0) for key in ("height", "width"))
     return (height, width) if height and width else None
 

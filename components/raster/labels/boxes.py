@@ -24,7 +24,7 @@ from components.raster.text import ClassName, Encoding
 
 
 class BoxFile(Frozen):
-    """A file of boxes in pixels and what they show."""
+    """A file of boxes in pixels, and their meaning."""
 
     path: Location = Field(
         description="COCO (.json), DeepForest (.csv with image_path, xmin, ymin, xmax, ymax and "
@@ -49,8 +49,8 @@ class BoxSet(LabelSet):
     """The usable boxes of a file, in pixels of their own images: x is the column, y the row.
 
     Attributes:
-        images: that the file names, also those without an object.
-        image_of: for each box the place of its image.
+        images: those that the file names, also without an object.
+        image_of: for each box, the index of its image.
     """
 
     images: tuple[LabelledImage, ...]
@@ -61,7 +61,7 @@ class BoxSet(LabelSet):
         return pair(images, [file_name(image.name) for image in self.images], of_files=True)
 
     def place_of(self, name: str) -> int | None:
-        """Returns the place of a labelled image; None where the labels do not name it."""
+        """Returns the index of a labelled image; None if the labels do not name it."""
         return self._places.get(name)
 
     @cached_property
@@ -121,7 +121,7 @@ def _box_set(
 def _refused(
     box: ListedBox, config: BoxFile, images: Mapping[str, int]
 ) -> tuple[Reason, str] | None:
-    """Returns the reason why a box cannot be used; None for a usable one."""
+    """Returns why a box cannot be used; None for a usable one."""
     left, top, right, bottom = box.edges_px
     if box.image not in images:
         return Reason.NO_IMAGE, "the file does not list its image."
@@ -149,10 +149,10 @@ def place_boxes(
 
     Args:
         labels: from `read_boxes`.
-        image: its place.
+        image: its index in `labels.images`.
         size_px: height and width of the image, upright.
         class_names: of the run, in the order of their indexes.
-        orientation: how the image is stored; boxes are in its stored pixels, and come back upright.
+        orientation: of the stored image; boxes are given in stored pixels and returned upright.
 
     Returns:
         The boxes, and rejects for those outside the image or whose class is not among
@@ -199,7 +199,7 @@ def _upright(
 
 
 def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
-    """Returns rejects for the boxes in images other than those used, by their places."""
+    """Returns rejects for the boxes in images other than those used, given by index."""
     return tuple(
         labels.reject(
             place,

@@ -39,7 +39,9 @@ class ClassLegend(Frozen):
             raise ValueError("give either values or colours, and at least one")
         unknown = set(self.ignore) - set(self.codes.values())
         if unknown:
-            raise ValueError(f"ignore names {', '.join(sorted(unknown))}, which no pixel means")
+            raise ValueError(
+                f"ignore names {', '.join(sorted(unknown))}, which no pixel stands for"
+            )
         return self
 
     @property
@@ -49,17 +51,17 @@ class ClassLegend(Frozen):
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes with truth, sorted: their places are the class indexes."""
+        """The classes with truth, sorted: their positions are the class indexes."""
         return tuple(sorted(set(self.codes.values()) - set(self.ignore)))
 
 
 @dataclass(frozen=True, eq=False)
 class EncodedMask:
-    """A mask of class indexes, and the codes that the legend lacks.
+    """A mask of class indexes, and the codes that are missing from the legend.
 
     Attributes:
         pixels: (H, W) class indexes or the ignore value.
-        undeclared: pixels for each code that the legend lacks; they are ignored in the mask.
+        undeclared: pixels of each code that the legend lacks; the mask ignores them.
     """
 
     pixels: MaskPixels
@@ -106,8 +108,8 @@ def encode(
 
     Args:
         codes: integers.
-        legend: what they mean.
-        class_names: of the run, in the order of their indexes; holds the legend's names.
+        legend: their meaning.
+        class_names: of the run, in the order of their indexes; they include the legend's.
         valid: pixels that are not valid are ignored.
 
     Raises:

@@ -25,12 +25,12 @@ NEAR_LEVELS = 12
 
 @dataclass(frozen=True)
 class PaletteReport:
-    """Declared colours against those found.
+    """Declared colours compared with those found.
 
     Attributes:
-        pixels: how many pixels each found colour has, most first; declared or not.
-        declared: colour to class, as the legend has it.
-        files: in how many masks each found colour occurs.
+        pixels: number of pixels of each found colour, declared or not; most first.
+        declared: colour to class, from the legend.
+        files: number of masks in which each found colour occurs.
         unreadable: masks that could not be read, and why.
     """
 
@@ -61,7 +61,7 @@ class PaletteReport:
         return not self.undeclared
 
     def suggestions(self) -> dict[str, str]:
-        """Undeclared colours and the declared ones they slightly differ from (lossy files)."""
+        """Undeclared colours, each with the declared one that it is close to (lossy files)."""
         return {
             colour: near
             for colour in self.undeclared
@@ -69,7 +69,7 @@ class PaletteReport:
         }
 
     def text(self) -> str:
-        """Formats the report for people; one line when it passed."""
+        """Formats the report for people; one line if it passed."""
         if self.passed:
             return f"All pixels have one of the {len(self.declared)} declared colours."
         total, near = sum(self.pixels.values()), self.suggestions()

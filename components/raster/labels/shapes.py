@@ -1,4 +1,4 @@
-"""Labelled shapes in the pixel coordinates of one grid, queried by window."""
+"""Labelled shapes in the pixel coordinates of a grid, queried by window."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from components.raster.tiles.key import Window
 
 @dataclass(frozen=True, eq=False)
 class PlacedShapes:
-    """Shapes on a grid: x is the column and y the row of its pixels, rising downwards.
+    """Shapes on a grid: x is the column and y the row, which increases downwards.
 
     Attributes:
         geometries: polygons or points, in the order of their file: later ones lie on top.
@@ -66,8 +66,8 @@ def place_labels(
 ) -> tuple[PlacedShapes, tuple[LabelReject, ...]]:
     """Returns the labels that share ground with a grid, in its pixel coordinates.
 
-    Vertices are projected; edges stay straight between them. Labels elsewhere are left out
-    silently, since another scene may hold them: `labels_nowhere` reports the rest.
+    Vertices are projected; edges stay straight between them. Labels elsewhere are left out, since
+    another scene may hold them; `labels_nowhere` reports those in no scene.
 
     Args:
         labels: from `read_labels`.
@@ -79,7 +79,7 @@ def place_labels(
         cannot be projected into the grid's CRS.
 
     Raises:
-        CrsError: no way leads from the labels' CRS to the grid's.
+        CrsError: the labels' CRS cannot be transformed to the grid's.
     """
     moved = geometry_in_pixels(labels.geometries, labels.crs, grid)
     bounds = shapely.bounds(moved)
@@ -113,7 +113,7 @@ def keep_known(
     Args:
         labels: of a file.
         geometries: in pixels of the grid.
-        places: of each among the labels.
+        places: index of each among the labels.
         class_names: of the run, in the order of their indexes.
     """
     index = {name: place for place, name in enumerate(class_names)}
@@ -154,7 +154,7 @@ def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[La
 def _still_valid(
     geometries: Geometries, inside: npt.NDArray[np.bool_]
 ) -> tuple[Geometries, dict[int, str]]:
-    """Repairs polygons that projecting made invalid, as it can make slivers cross themselves.
+    """Repairs polygons that became invalid by projection, such as slivers that cross themselves.
 
     Also returns the indexes of those beyond repair, with the reason.
     """
@@ -169,7 +169,7 @@ def _still_valid(
 
 
 def _begins_before(points: shapely.Geometry, window: Window) -> bool:
-    """Checks which points are in a window, whose lower and right edges belong to its neighbours."""
+    """Marks points in a window, whose lower and right edges belong to its neighbours."""
     places = shapely.get_coordinates(points)
     inside = (
         (places[:, 0] >= window.col)

@@ -1,8 +1,8 @@
-"""Polygons, boxes and points from GeoJSON and GeoPackage files, checked one by one.
+"""Polygons, boxes and points from vector files, checked one by one.
 
-Polygons that cross themselves are repaired by keeping the ground that they enclose (GEOS
-"structure" repair: rings are made valid on their own, holes are taken away), or rejected, as the
-configuration says. Lines have no ground and are rejected.
+Polygons that cross themselves are repaired by keeping the area that they enclose (GEOS's method
+"structure": each ring is made valid, and holes are subtracted), or rejected, as configured. Lines
+have no area and are rejected.
 """
 
 import os
@@ -33,9 +33,9 @@ Geometries = npt.NDArray[np.object_]
 SUFFIXES = (".geojson", ".json", ".gpkg", ".fgb", ".shp")
 _POLYGONS = (shapely.GeometryType.POLYGON, shapely.GeometryType.MULTIPOLYGON)
 _POINTS = (shapely.GeometryType.POINT, shapely.GeometryType.MULTIPOINT)
-#: Up to here GEOS has the kinds of geometries of WKB: no curves, surfaces or triangles.
+#: Last of the WKB geometry types that GEOS supports: no curves, surfaces or triangles.
 _LAST_KIND = 7
-#: Bound of coordinates in any unit so far; GEOS overflows with much larger numbers.
+#: Limit of coordinates in any unit; GEOS overflows with much larger numbers.
 _FARTHEST = 1e12
 
 #: Offset of a .dbf header's code page, and its values for none: nothing, and "ANSI", which is
@@ -46,7 +46,7 @@ Refusals = dict[int, tuple[Reason, str]]
 
 
 class VectorLabels(Frozen):
-    """A file of labelled shapes and what its fields mean."""
+    """A file of labelled shapes, and the meaning of its fields."""
 
     path: Location = Field(description="GeoJSON, GeoPackage, FlatGeobuf or Shapefile")
     layer: str | None = Field(default=None, description="layer of a file with several")
@@ -77,7 +77,7 @@ class LabelSet:
         numbers: feature ids, to name a label in a message.
         geometries: polygons or points; multi-part ones stay one label.
         classes: class name of each.
-        values: number of each; NaN when no field was named.
+        values: number of each; NaN if no field was named.
         rejects: labels that were left out.
         repaired: ids of polygons that were repaired.
     """
@@ -97,7 +97,7 @@ class LabelSet:
         return tuple(sorted(set(self.classes.tolist())))
 
     def reject(self, place: int, reason: Reason, detail: str) -> LabelReject:
-        """Builds the reject of the label at a place."""
+        """Builds the reject of the label at an index."""
         return LabelReject(self.source, int(self.numbers[place]), reason, detail)
 
 
@@ -147,7 +147,7 @@ def _read(
         raise ConfigError(f"Labels {config.path!r} lack a known suffix: {', '.join(SUFFIXES)}.")
     if not is_remote(config.path) and not os.path.isfile(config.path):
         raise DataError(f"Labels {config.path} do not exist.")
-    # It loads pandas, which takes longer than all else of a worker that has no shapes to read.
+    # It loads pandas, which takes longer than all other work of a worker without shapes.
     import pyogrio
 
     wanted = [name for name in (config.class_field, config.number_field) if name]
@@ -178,7 +178,7 @@ def _read(
 def _layer_of(config: VectorLabels, layers: Sequence[tuple[str, str | None]]) -> str | None:
     """Returns the layer to read: the named one, or the only one that has geometries.
 
-    Raises ConfigError where there is no such layer, or where several could be meant.
+    Raises ConfigError if there is no such layer, or several could be meant.
     """
     names = [name for name, _ in layers]
     drawn = [name for name, kind in layers if kind is not None]
@@ -196,7 +196,7 @@ def _layer_of(config: VectorLabels, layers: Sequence[tuple[str, str | None]]) ->
 def _undeclared_encoding(path: str) -> str | None:
     """Returns UTF-8 for a Shapefile that declares no encoding; None for other files.
 
-    GDAL takes such text for Latin-1, which any bytes are: every name would be read, and many wrong.
+    GDAL reads such text as Latin-1, which any bytes are: every name would be read, many wrongly.
     """
     table = Path(path).with_suffix(".dbf")
     if not path.lower().endswith(".shp") or not table.is_file():
@@ -219,12 +219,12 @@ def _is_encoding(name: str) -> bool:
 
 
 def _of_file(path: str) -> AbstractContextManager[None]:
-    """Turns exceptions of a library within into an error of the whole file."""
+    """Turns a library's exceptions in the block into an error of the whole file."""
     return translated(lambda why: DataError(f"Labels {path} cannot be read: {why}."))
 
 
 def _decoded(encoded: npt.NDArray[np.object_], rejects: Refusals) -> Geometries:
-    """Decodes WKB geometries, None for those that GEOS refuses; adds these to the rejects."""
+    """Decodes WKB geometries; None for those that GEOS refuses, which are added to the rejects."""
     try:
         with translated():
             geometries: Geometries = shapely.from_wkb(encoded)
@@ -270,7 +270,7 @@ def _class_text(value: object) -> str:
 def _crs(path: str, meta: Mapping[str, Any]) -> str:
     if not meta["crs"]:
         raise DataError(
-            f"Labels {path} name no coordinate reference system. Write them anew with one "
+            f"Labels {path} name no coordinate reference system. Write them again with one "
             "(ogr2ogr -a_srs)."
         )
     with translated(lambda why: DataError(f"Labels {path}: their system cannot be used: {why}.")):
@@ -315,12 +315,12 @@ def _usable(
 
 
 def made_valid(geometry: shapely.Geometry) -> shapely.Geometry:
-    """Returns the ground that a polygon's rings enclose, repaired as the module describes."""
+    """Returns the area that a polygon's rings enclose, repaired as the module describes."""
     return shapely.make_valid(geometry, method="structure", keep_collapsed=False)
 
 
 def _nowhere(geometries: Geometries) -> list[int]:
-    """Returns places of geometries with a coordinate that is not finite or is out of bounds."""
+    """Returns indices of geometries with a coordinate that is not finite or out of bounds."""
     points, owners = shapely.get_coordinates(geometries, return_index=True)
     found: list[int] = np.unique(owners[~(np.abs(points) < _FARTHEST).all(axis=1)]).tolist()
     return found

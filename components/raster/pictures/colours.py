@@ -2,7 +2,7 @@
 
 import colorsys
 
-#: Okabe and Ito's colours, which are distinct under any colour vision.
+#: Okabe and Ito's colours, which are distinct for all types of colour vision.
 _FIRST = (
     (230, 159, 0),
     (86, 180, 233),
@@ -20,7 +20,7 @@ RGB = tuple[int, int, int]
 
 
 def class_colours(count: int) -> tuple[RGB, ...]:
-    """Returns a colour for each of so many classes; no two are the same."""
+    """Returns a distinct colour for each of `count` classes."""
     return tuple(_colour(index) for index in range(count))
 
 

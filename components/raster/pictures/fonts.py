@@ -1,4 +1,4 @@
-"""The font of pictures."""
+"""Font of pictures."""
 
 import functools
 import importlib.util
@@ -12,7 +12,7 @@ _DEJAVU = Path("mpl-data", "fonts", "ttf", "DejaVuSans.ttf")
 
 @functools.cache
 def font(size_px: int) -> Font:
-    """Returns DejaVu Sans, shipped with matplotlib; without it Pillow's own font of few scripts."""
+    """Returns DejaVu Sans, shipped with matplotlib; else Pillow's own font, with few scripts."""
     found = importlib.util.find_spec("matplotlib")
     path = Path(found.origin).parent / _DEJAVU if found and found.origin else None
     if path is not None and path.is_file():

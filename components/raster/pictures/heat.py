@@ -10,7 +10,7 @@ from components.raster.pictures.stretch import Picture
 #: Heat of each pixel [H, W], from 0 to 1.
 Heat = npt.NDArray[np.float32]
 
-#: Share of the pixels at full heat: one hot pixel hides no other.
+#: Share of the pixels at full heat, so that one hot pixel does not hide the others.
 _FULL_SHARE = 0.01
 #: Colours from no heat to full heat: dark to light, and distinct in gray.
 _COLOURS = np.array(
@@ -21,7 +21,7 @@ _BACKGROUND, _INK = (24, 26, 30), (235, 235, 235)
 
 
 def scaled_heat(values: npt.NDArray[np.floating]) -> Heat:
-    """Scales what speaks for an answer to 0 to 1; what speaks against it becomes 0.
+    """Scales evidence for an answer to 0 to 1; evidence against it becomes 0.
 
     >>> scaled_heat(np.array([[-1.0, 2.0], [4.0, 0.0]])).tolist()
     [[0.0, 0.5], [1.0, 0.0]]
@@ -42,14 +42,14 @@ def heat_colours(heat: Heat) -> Picture:
 
 
 def blended(picture: Picture, heat: Heat) -> Picture:
-    """Lays heat over the picture in gray: the hotter, the less of the picture shows."""
+    """Blends heat over the gray picture: the hotter, the less of the picture shows."""
     gray = np.repeat(picture.mean(axis=-1, keepdims=True), 3, axis=-1)
     weight = 0.25 + 0.65 * heat[..., np.newaxis]
     return np.rint(gray * (1 - weight) + heat_colours(heat) * weight).astype(np.uint8)
 
 
 def heat_sheet(picture: Picture, heat: Heat, title: str) -> Image.Image:
-    """Draws a picture [H, W, 3], the same under its heat, and the bar of colours.
+    """Draws a picture [H, W, 3], the same with its heat, and the colour bar.
 
     Args:
         picture: RGB uint8.

@@ -1,4 +1,4 @@
-"""A small picture of a whole scene, and its tiles drawn over it."""
+"""Small picture of a whole scene, with its tiles drawn over it."""
 
 from collections.abc import Iterable
 
@@ -19,8 +19,8 @@ _REJECT_RGB = (220, 40, 40)
 def scene_picture(view: View, bands: tuple[int, ...], *, side_px: int = 1024) -> Picture:
     """Reads a reduced picture of a view, with at most `side_px` pixels on its longer side.
 
-    Files are read through their overviews where they have some; masks other than nodata values
-    are ignored in a reduced picture.
+    Files are read through their overviews, if they have any; masks other than nodata values are
+    ignored in a reduced picture.
     """
     grid = view.grid
     scale = min(1.0, side_px / max(grid.height_px, grid.width_px))

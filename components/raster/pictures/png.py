@@ -9,8 +9,8 @@ _LEVEL = 1
 def png_of(picture: Picture) -> bytes:
     """Returns a picture (H, W, 3) as a PNG file.
 
-    Each row is stored as its difference to the one above, which suits pictures of land and flat
-    colours alike; Pillow tries five filters for each.
+    Each row is stored as its difference from the one above, which suits both imagery and flat
+    colours; Pillow tries five filters for each row.
     """
     cv = opencv()
     options = [cv.IMWRITE_PNG_COMPRESSION, _LEVEL, cv.IMWRITE_PNG_FILTER, cv.IMWRITE_PNG_FILTER_UP]

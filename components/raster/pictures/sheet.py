@@ -1,4 +1,4 @@
-"""A contact sheet: many small pictures with a line of text each."""
+"""Contact sheet: many small pictures, each with a line of text."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Card:
 
     Attributes:
         picture: RGB uint8 (H, W, 3).
-        text: below it, in two lines at most; what does not fit is left out of its middle.
+        text: below it, in two lines at most; longer text is shortened in the middle.
         alarm: draws a red frame, for rejects.
     """
 
@@ -43,7 +43,7 @@ def contact_sheet(
     """Draws cards in rows, and below them a legend of colours.
 
     Small pictures are enlarged by whole pixels, large ones reduced. A picture that is not square
-    has a frame, so that its edge is not taken for a part of it.
+    has a frame, which shows where it ends.
     """
     columns = max(1, min(columns, len(cards)))
     rows = max(1, -(-len(cards) // columns))
@@ -100,7 +100,7 @@ def mask_picture(valid: Mask) -> Picture:
 
 
 def _fitted(picture: Picture, side_px: int) -> Image.Image:
-    """Fits a picture into a square, its aspect kept, framed where it does not fill the square."""
+    """Fits a picture into a square, keeping its aspect; framed if it does not fill the square."""
     height, width = picture.shape[:2]
     scale = side_px / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -136,7 +136,7 @@ def _shortened(text: str, kept: int) -> str:
 
 
 def _fitting(text: str, face: Font, width_px: int) -> int:
-    """Returns how many characters fit on a line, up to a space if its second half has one."""
+    """Returns the number of characters that fit on a line, up to a space in its second half."""
     count = next((n for n in range(len(text), 0, -1) if face.getlength(text[:n]) <= width_px), 1)
     space = text.rfind(" ", count // 2, count)
     return count if space < 0 or count == len(text) else space + 1

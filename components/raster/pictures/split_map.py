@@ -25,7 +25,7 @@ def split_map(
 ) -> Image.Image:
     """Draws every tile's footprint in its split's colour, grey when it is in none.
 
-    Longitudes are shortened by the cosine of the middle latitude, so that shapes look right there.
+    Longitudes are scaled by the cosine of the middle latitude, so that shapes look right there.
 
     Raises:
         DataError: no tile has a place on a map.
@@ -52,7 +52,7 @@ def split_map(
 
 
 def _draw_tile(draw: ImageDraw.ImageDraw, outline: Floats, colour: tuple[int, int, int]) -> None:
-    """Draws a footprint, or a dot where it would be too small to be seen."""
+    """Draws a footprint, or a dot if it would be too small to see."""
     if np.ptp(outline, axis=0).max() >= _LEAST_TILE_PX:
         draw.polygon([tuple(corner) for corner in outline.tolist()], fill=colour, outline="white")
         return

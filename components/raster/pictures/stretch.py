@@ -1,9 +1,8 @@
-"""Documented stretch from measured values to a picture.
+"""Stretch of measured values to a picture.
 
-Each band is stretched on its own: the low percentile of its valid pixels becomes 0, the high one
-255, linearly between (percentiles as `numpy.percentile`'s linear method has them), values beyond
-are cut off. A band of one value becomes mid-grey. Pixels that are not valid get a colour of
-their own.
+Each band is stretched separately: the low percentile of its valid pixels becomes 0, the high one
+255, with linear interpolation between (percentiles by `numpy.percentile`'s linear method); values
+beyond are clipped. A band of one value becomes mid-grey. Invalid pixels get a separate colour.
 """
 
 from collections.abc import Iterable
@@ -21,7 +20,7 @@ LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 NODATA_RGB = (255, 0, 255)
 _GREY = 128
 _NATURAL = ("red", "green", "blue")
-#: Percentiles of many tiles are taken from about so many pixels of each.
+#: About the number of pixels of each tile from which common percentiles are computed.
 _SAMPLE_PX = 4096
 
 
@@ -43,10 +42,10 @@ def stretch_of(
     """Computes the common stretch of several tiles, so that their pictures can be compared.
 
     Args:
-        tiles: pixels (H, W, C) and valid masks; evenly spaced pixels of each are looked at.
+        tiles: pixels (H, W, C) and valid masks; evenly spaced pixels of each are used.
         bands: indexes of the bands to show, from 0.
-        low_percent: 0 and 100 make it the least and largest value.
-        high_percent: see low_percent.
+        low_percent: percentile that becomes 0.
+        high_percent: percentile that becomes 255.
     """
     if not 0 <= low_percent < high_percent <= 100:
         raise ValueError(f"percentiles {low_percent:g} and {high_percent:g} are not in order")
@@ -75,7 +74,7 @@ def picture_of(
     """Renders one (grey) or three bands under a stretch as RGB uint8 (H, W, 3)."""
     if len(bands) not in (1, 3) or len(stretch.low) != len(bands):
         raise ValueError("a picture shows one band or three, with a stretch for each")
-    # Band by band: numpy takes ten times as long along an axis of three.
+    # Band by band: numpy takes ten times as long over an axis of three.
     shown = [
         _stretched(pixels[..., band], low, high)
         for band, low, high in zip(bands, stretch.low, stretch.high, strict=True)
@@ -100,7 +99,7 @@ def _stretched(values: Pixels, low: float, high: float) -> Picture:
 
 
 def natural_bands(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Returns red, green and blue where all three are among the names, else nothing.
+    """Returns red, green and blue if all three are among the names, else nothing.
 
     >>> natural_bands(("blue", "green", "red", "nir08"))
     ('red', 'green', 'blue')

@@ -1,9 +1,9 @@
 """Scale and offset stated in metadata beside the files: Landsat's MTL, Sentinel-2's MTD.
 
 Landsat (USGS, "Landsat 8-9 Collection 2 Level 2 Science Product Guide"): surface reflectance and
-temperature of Level 2; of Level 1 reflectance at the top of the atmosphere, without a correction
+temperature for Level 2; for Level 1, reflectance at the top of the atmosphere without a correction
 for the sun's elevation, or else radiance. Sentinel-2 (ESA, "Products Specification Document"):
-`(number + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE`, of Level 1C `RADIO_ADD_OFFSET` and
+`(number + BOA_ADD_OFFSET) / BOA_QUANTIFICATION_VALUE`, for Level 1C with `RADIO_ADD_OFFSET` and
 `QUANTIFICATION_VALUE`; products before baseline 04.00 have no offset.
 """
 
@@ -21,7 +21,7 @@ from components.raster.scene.rejects import SceneRejected
 from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 from components.raster.scene.sensors import landsat_label
 
-#: Landsat's quantities by preference, as names in an MTL file begin.
+#: Prefixes of names in an MTL file, by preference of the quantity.
 _QUANTITIES = ("TEMPERATURE", "REFLECTANCE", "RADIANCE")
 #: Prefixes of band labels before the number, except for surface temperatures.
 _REFLECTANCE = re.compile(r"^(?:SR_|TOA_)?B(?=\d)")
@@ -36,18 +36,18 @@ _DIVISORS = ("QUANTIFICATION_VALUE", "BOA_QUANTIFICATION_VALUE", "L2A_BOA_QUANTI
 
 
 class Calibration:
-    """Scale and offset in metadata beside local files; each metadata file is read once."""
+    """Scale and offset from metadata beside local files; each metadata file is read once."""
 
     def __init__(self) -> None:
         self._mtls: dict[Path, list[Mapping[str, str]]] = {}
         self._products: dict[Path, Mapping[str, Scaling]] = {}
 
     def of(self, path: str) -> tuple[Scaling, ...]:
-        """Returns scale and offset of a file's one band; empty where no metadata states them.
+        """Returns scale and offset of a file's single band; empty if no metadata states them.
 
         Raises:
-            ValueError: the metadata are broken, or what they state cannot be applied.
-            OSError: they cannot be read.
+            ValueError: the metadata is broken, or its values cannot be applied.
+            OSError: it cannot be read.
         """
         file = Path(path)
         return self._landsat(file) or self._sentinel(file)
@@ -117,14 +117,14 @@ def calibrated_scene(source: SceneSource, calibration: Calibration) -> SceneSour
 
 
 def mtl_key(file: Path, values: Mapping[str, str], *, by_name: bool) -> str | None:
-    """Returns the band of a file as keys of an MTL file name it (`4`, `ST_B10`), by the files it
-    lists, else by the end of the file's name."""
+    """Returns a file's band as named in the keys of an MTL file (`4`, `ST_B10`), found in its list
+    of files, else at the end of the file's name."""
     label = listed_label(file, values) or (landsat_label(file.stem) if by_name else None)
     return None if label is None else _REFLECTANCE.sub("", label)
 
 
 def landsat_scaling(values: Mapping[str, str], band: str) -> tuple[Scaling, ...]:
-    """Returns scale and offset of a Landsat band; empty where the MTL file has none."""
+    """Returns scale and offset of a Landsat band; empty if the MTL file has none."""
     for quantity in _QUANTITIES:
         scale = values.get(f"{quantity}_MULT_BAND_{band}")
         if scale is not None:
@@ -136,7 +136,7 @@ def sentinel_scalings(metadata: Path) -> dict[str, Scaling]:
     """Returns scale and offset of the bands of a Sentinel-2 product, AOT and WVP among them.
 
     Raises:
-        ValueError: the file is not XML, or what it states cannot be applied.
+        ValueError: the file is not XML, or its values cannot be applied.
     """
     try:
         elements = list(ElementTree.parse(metadata).iter())

@@ -1,7 +1,7 @@
 """Geometries in degrees around the date line, where one meridian has two longitudes.
 
-RFC 7946 cuts what crosses it into parts on both sides. Others let longitudes jump from 179 to -179
-within a ring, or run on past 180, as rasters do.
+RFC 7946 cuts geometries that cross it into parts on both sides. Other files let longitudes jump
+from 179 to -179 within a ring, or continue past 180, as rasters do.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from components.raster.scene.stac_query import Bounds
 
 
 def box_of(bounds: Bounds) -> shapely.Polygon:
-    """Returns the ground of a box; east of 180 where it crosses the date line."""
+    """Returns a box as a polygon, which continues east of 180 if it crosses the date line."""
     west, south, east, north = bounds
     return shapely.box(west, south, east + 360 if west > east else east, north)
 
@@ -28,9 +28,9 @@ def shares_ground(geometry: shapely.Geometry, box: shapely.Polygon) -> bool:
 def turned_to(geometry: Any, west: float, east: float) -> Any:
     """Shifts the longitudes of a geometry, or of each of an array, into a range of longitudes.
 
-    Rings whose longitudes jump at the date line are made to run on past it. Parts that lie in the
-    range a turn of 360 degrees further are moved there; a part that lies in it more than once is
-    there as often. What lies nowhere in the range stays where it is.
+    Rings whose longitudes jump at the date line are made to continue past it. Parts that fall into
+    the range after a shift by a multiple of 360 degrees are moved there, and repeated if several
+    shifts do so. Parts that never fall into the range stay where they are.
 
     Args:
         geometry: in degrees, longitude first.
@@ -80,7 +80,7 @@ def _running_on(polygon: shapely.Polygon) -> shapely.Polygon:
 
 
 def _ring(ring: shapely.LinearRing) -> npt.NDArray[np.float64]:
-    """Returns a ring's coordinates without jumps; unchanged where it goes around a pole."""
+    """Returns a ring's coordinates without jumps; unchanged if it goes around a pole."""
     points = shapely.get_coordinates(ring)
     steps = np.diff(points[:, 0])
     turns = np.where(np.abs(steps) > 180, -360 * np.sign(steps), 0).cumsum()

@@ -14,12 +14,12 @@ def band_files(
 ) -> tuple[BandFile, ...]:
     """Returns the files of one scene, each with the name of its band.
 
-    A file's band is what `band_pattern` finds in its name; else the one of `band_names` that
-    stands in it as a word; else what it means among the names of known sensors; else the whole
-    name. Where none of `band_names` stands in any file's name they are given to the files in
-    their order, if there are as many of them.
+    A file's band is the match of `band_pattern` in its name; else the one of `band_names` that
+    occurs in it as a word; else the band of a known sensor that it names; else the whole name. If
+    none of `band_names` occurs in any file's name, they are assigned to the files in order,
+    provided that there are as many of them.
 
-    Of a band in several pixel sizes (`B02_10m`, `B02_20m`) the finest is called `B02`.
+    If a band comes in several pixel sizes (`B02_10m`, `B02_20m`), the finest is named `B02`.
 
     Args:
         rasters: in the order of their names.
@@ -41,10 +41,10 @@ def band_files(
 
 
 def finest_first_named(bands: Sequence[SensorBand]) -> Sequence[SensorBand]:
-    """Names the bands uniquely where one comes in several pixel sizes.
+    """Names the bands uniquely if one comes in several pixel sizes.
 
-    The finest keeps its name and is called `B02_10m` as well; others are called by their size.
-    Two of one name and size keep it both: they are ambiguous.
+    The finest keeps its name, with `B02_10m` as an alias; the others are named by their size. Two
+    of the same name and size both keep it: they are ambiguous.
     """
     sizes: defaultdict[str, list[int]] = defaultdict(list)
     for band in bands:
@@ -57,7 +57,7 @@ def _name_in_order(found: Sequence[SensorBand], band_names: Sequence[str]) -> bo
     """Checks whether names apply to files by order: equally many, and no file contradicts."""
     if len(found) != len(band_names) or any(band.name in band_names for band in found):
         return False
-    # B02 for a file that calls itself B05 is a mistake, and `blue` is not.
+    # The name B02 for a file that calls itself B05 is a mistake; `blue` is not.
     return not any(
         sensor_band(band.name) and sensor_band(name)
         for band, name in zip(found, band_names, strict=True)
@@ -81,14 +81,14 @@ def _band_of(path: Path, band_names: Sequence[str], band_pattern: str | None) ->
         return known or SensorBand(path.stem)
     if known is None:
         return SensorBand(named)
-    # A name that was given may still be the sensor's own, which brings what is known of it.
+    # A given name may still be the sensor's own, whose other properties are known.
     same = known.name.casefold() == named.casefold()
     common, aliases = (known.common_name, known.aliases) if same else (None, (known.name,))
     return SensorBand(named, common, aliases, known.gsd_m)
 
 
 def _word_of(stem: str, names: Sequence[str]) -> str | None:
-    """Returns the longest of some names that a file's name has as a word of its own."""
+    """Returns the longest of some names that occurs in a file's name as a word."""
     found = [
         name
         for name in names

@@ -34,17 +34,17 @@ def find_scenes(
 
     A Landsat delivery (a folder with `*MTL.txt`) and a granule of a Sentinel-2 product (a folder
     with `MTD_MSI*.xml`) are one scene in any layout. A scene's id is its path below the root
-    without the suffix; those of Landsat and Sentinel-2 have their product's. Links are followed, in
-    circles once; hidden files and those of other suffixes are counted.
+    without the suffix; for Landsat and Sentinel-2 it is the product's. Links are followed, cycles
+    only once; hidden files and those with other suffixes are counted.
 
     Args:
         root: a folder, or one raster file.
-        layout: what makes a scene.
-        band_names: names for the bands of each file, where the files do not name them; with the
-            layout `folder` for the files of each folder (see `band_files`).
+        layout: grouping of files into scenes.
+        band_names: names of the bands of each file, if the files do not name them; with the layout
+            `folder`, of the files of each folder (see `band_files`).
         band_pattern: finds the band in a file's name, with the layout `folder`.
         suffixes: of files that are scenes or bands, in lower case.
-        apart: a folder of other files, such as masks, that is left out if it is below `root`.
+        apart: a folder of other files, such as masks, which is left out if it is below `root`.
 
     Raises:
         DataError: the root does not exist, or there is no raster below it.
@@ -80,7 +80,7 @@ def find_scenes(
 
 
 def check_ids(sources: Iterable[SceneSource]) -> None:
-    """Raises DataError when two scenes have one id: their tiles would be indistinguishable."""
+    """Raises DataError if two scenes have one id: their tiles would be indistinguishable."""
     by_id: dict[str, list[str]] = {}
     for source in sources:
         by_id.setdefault(source.scene_id, []).append(source.files[0].path if source.files else "")
@@ -94,14 +94,14 @@ def check_ids(sources: Iterable[SceneSource]) -> None:
 
 
 def check_folders(sources: Iterable[SceneSource]) -> None:
-    """Raises DataError when one scene's id leads into the folder of another's outputs."""
+    """Raises DataError if one scene's outputs would be inside the folder of another's."""
     ids = {source.scene_id for source in sources}
     for scene_id in sorted(ids):
         for parent in map(str, PurePosixPath(scene_id).parents):
             if parent in ids:
                 raise DataError(
                     f"the outputs of the scene {scene_id!r} would be in the folder of those of "
-                    f"{parent!r}. Rename one, or give each an --output of its own."
+                    f"{parent!r}. Rename one, or give each its own --output."
                 )
 
 
@@ -147,7 +147,7 @@ def _scenes_of_files(
 
 def _safe_scenes(below: _Below) -> Iterator[SceneSource]:
     """Yields granules of Sentinel-2 products and removes them from `below`; their other rasters,
-    such as masks of clouds, are counted."""
+    such as cloud masks, are counted."""
     for product in sorted(below.safes):
         prefix = f"{product}/" if product else ""
         inside = [folder for folder in below.rasters if f"{folder}/".startswith(prefix)]
@@ -167,7 +167,7 @@ def _safe_scenes(below: _Below) -> Iterator[SceneSource]:
 
 
 def _landsat_scenes(folder: str, below: _Below) -> Iterator[SceneSource]:
-    """Yields the deliveries in a folder; files of no band are counted, broken ones are rejects."""
+    """Yields the deliveries in a folder; counts files that are not bands, rejects broken ones."""
     mtls, rasters = ([Path(it) for it in held[folder]] for held in (below.mtls, below.rasters))
     used = 0
     for mtl, own in of_each_delivery(mtls, rasters).items():

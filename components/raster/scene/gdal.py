@@ -1,7 +1,7 @@
 """Opening of rasters through GDAL, local or remote, within fixed limits.
 
 rasterio is imported with the first raster: with its S3 client it takes a quarter of a second, which
-commands that open none save.
+commands without rasters save.
 """
 
 import os
@@ -25,17 +25,17 @@ REMOTE_SCHEMES = ("http", "https", "s3", "gs")
 
 #: Signatures of NetCDF, HDF5 (on which NetCDF 4 is based) and HDF4 files.
 _CONTAINERS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n", b"\x0e\x03\x13\x01")
-#: Number of pages and rasters that a message names.
+#: Most pages and rasters that a message names.
 _SHOWN = 5
 
-#: Blocks are read once, whole, so GDAL's own cache of them only has to hold a few.
+#: Blocks are read once, whole, so GDAL's own cache needs to hold only a few.
 BLOCK_CACHE_MB = 32
 
 _LOCAL_OPTIONS = {
     "GDAL_CACHEMAX": BLOCK_CACHE_MB,
     "GDAL_VRT_ENABLE_PYTHON": "NO",
 }
-# One listing of a bucket, or a guess at each side file, costs more than the header of a scene.
+# Listing a bucket, or probing for each side file, costs more than reading a scene's header.
 _REMOTE_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
     "GDAL_HTTP_MERGE_CONSECUTIVE_RANGES": "YES",
@@ -52,7 +52,7 @@ def gdal_env(path: str, threads: int = 1) -> "Env":
     """Returns the settings for opening and reading a raster; enter them in every thread that reads.
 
     Args:
-        path: remote ones have settings of their own.
+        path: of the raster; remote ones have other settings.
         threads: that GDAL may use to decode the blocks of one window.
     """
     from rasterio import Env
@@ -63,7 +63,7 @@ def gdal_env(path: str, threads: int = 1) -> "Env":
 
 @contextmanager
 def opened(path: str, page: int | None = None) -> Iterator["DatasetReader"]:
-    """Opens a raster. Raises LibraryError when it cannot be opened, or read within."""
+    """Opens a raster. Raises LibraryError if it cannot be opened, or read in the block."""
     with gdal_env(path):
         with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
             dataset = open_raster(path, page)
@@ -72,7 +72,7 @@ def opened(path: str, page: int | None = None) -> Iterator["DatasetReader"]:
 
 
 def reading(path: str) -> AbstractContextManager[None]:
-    """Turns exceptions of a library within into a LibraryError that names the file."""
+    """Turns a library's exceptions in the block into a LibraryError that names the file."""
     return translated(lambda why: LibraryError(f"{path} cannot be read: {why}"))
 
 
@@ -93,7 +93,7 @@ def open_raster(path: str, page: int | None = None) -> "DatasetReader":
     if not is_remote(path) and os.path.exists(path) and not os.path.isfile(path):
         raise OSError(f"{path} is not a regular file")  # a named pipe would block
     with warnings.catch_warnings():
-        # A raster without a place is an answer for `probe`, not a warning on the terminal.
+        # A raster without a georeference is for `probe` to report, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         dataset = _open(path)
         if page is None or page > len(dataset.subdatasets):
@@ -137,7 +137,7 @@ def page_count(path: str) -> int:
 
 
 def listed(names: Sequence[str]) -> str:
-    """Formats the first of many names and the number of the others."""
+    """Formats the first few names and the number of the others."""
     rest = len(names) - _SHOWN
     return ", ".join([*names[:_SHOWN], *([f"and {rest} more"] if rest > 0 else [])])
 
@@ -158,10 +158,10 @@ def _rasters_within(path: str) -> tuple[str, ...]:
 
 
 def missing_bytes(dataset: "DatasetReader", path: str) -> int:
-    """Returns how many bytes a local TIFF falls short of its own block index.
+    """Returns the number of bytes by which a local TIFF is shorter than its block index requires.
 
-    A file cut off in the middle opens like a whole one when its header comes first, as in every
-    COG. 0 for a whole file, and for remote ones (their index is read when they are).
+    A truncated file opens like a whole one if its header comes first, as in every COG. 0 for a
+    whole file, and for remote ones, whose index is only read with their pixels.
     """
     if dataset.driver != "GTiff" or is_remote(path) or not os.path.isfile(path):
         return 0

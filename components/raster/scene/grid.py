@@ -1,4 +1,4 @@
-"""The grid of a raster: its size, its affine transform and its coordinate reference system."""
+"""Grid of a raster: its size, its affine transform and its coordinate reference system."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 LONLAT = "OGC:CRS84"
 _METRES_A_DEGREE = 111_195.0
-#: Projections whose scale grows with the latitude: lengths double at 60 degrees.
+#: Projections whose scale grows with latitude: lengths double at 60 degrees.
 _STRETCHING = ("merc", "webmerc")
 #: Sample positions along each axis to check whether a grid is on the earth.
 _SAMPLES = 9
@@ -28,9 +28,9 @@ class CrsError(LibraryError):
 
 
 def crs_text(crs: "CRS | None") -> str | None:
-    """Formats a coordinate reference system as text that parses back to the same system.
+    """Formats a coordinate reference system as text that parses to the same system.
 
-    An authority's code where that is exactly the same system, else its WKT: a code that is merely
+    It is an authority's code if that is exactly the same system, else WKT: a code that is merely
     close (another datum shift) would silently move every tile by metres.
     """
     from rasterio.crs import CRS
@@ -58,15 +58,15 @@ def crs_name(text: str) -> str:
 def reproject(source: str, target: str, xs: Floats, ys: Floats) -> tuple[Floats, Floats]:
     """Transforms coordinates between CRSs, always as (x or longitude, y or latitude).
 
-    Shapes are kept. A place that cannot be projected comes back as infinity.
+    The result has the shape of the input. Points that cannot be projected become infinity.
 
     Raises:
-        CrsError: there is no way from one to the other, as from the moon to the earth.
+        CrsError: there is no transformation between them, as from the moon to the earth.
     """
     if source == target or not xs.size:
         return xs, ys
     before, after = crs_of(source), crs_of(target)
-    no_way = f"{crs_name(source)} does not lead to {crs_name(target)}"
+    no_way = f"{crs_name(source)} cannot be transformed to {crs_name(target)}"
     with translated(lambda why: CrsError(f"{no_way}: {why}")):
         out = _projected(before, after, xs.ravel(), ys.ravel())
     return out[0].reshape(xs.shape), out[1].reshape(ys.shape)
@@ -97,7 +97,7 @@ class Grid:
         height_px: rows.
         width_px: columns.
         transform: (column, row) of a pixel's upper left corner to (x, y); may be rotated.
-        crs: an authority's code or WKT; None when the raster has pixel coordinates only.
+        crs: an authority's code or WKT; None if the raster has only pixel coordinates.
     """
 
     height_px: int
@@ -121,7 +121,7 @@ class Grid:
 
     @property
     def has_ground_metres(self) -> bool:
-        """True if metres of the CRS are, about, metres on the ground; Mercator's are not."""
+        """True if metres of the CRS are roughly metres on the ground; Mercator's are not."""
         stretches = self.is_metric and crs_of(self.crs or "").to_dict().get("proj") in _STRETCHING
         return self.is_metric and not stretches
 
@@ -132,13 +132,13 @@ class Grid:
 
     @property
     def gsd(self) -> tuple[float, float]:
-        """Lengths of a pixel's (row, column) step in units of the CRS; rotation counted in."""
+        """Lengths of a pixel's (row, column) step in units of the CRS, rotation included."""
         a, b, _, d, e, _ = self.transform[:6]
         return float(np.hypot(b, e)), float(np.hypot(a, d))
 
     @property
     def gsd_m(self) -> float | None:
-        """Metres on the ground from row to row, at the grid's centre; None where undefined."""
+        """Metres on the ground from row to row, at the grid's centre; None if undefined."""
         if self.crs is None:
             return None
         if self.has_ground_metres:
@@ -150,7 +150,7 @@ class Grid:
         return float(step[0]) if np.isfinite(step[0]) else None
 
     def window_transform(self, row: int, col: int) -> Affine:
-        """Returns the transform of a window by its first pixel, inside or outside of the grid."""
+        """Returns the transform of a window by its first pixel, inside or outside the grid."""
         a, b, c, d, e, f = self.transform[:6]
         return Affine(a, b, a * col + b * row + c, d, e, d * col + e * row + f)
 
@@ -167,9 +167,9 @@ class Grid:
     def to_lonlat(self, rows: Floats, cols: Floats) -> tuple[Floats, Floats]:
         """Converts pixel coordinates to longitude and latitude (WGS84, degrees); NaN without a CRS.
 
-        Longitudes are between -180 and 180, whatever range the grid uses. What lies over a
-        pole, as half a row of a global grid may and padding does, comes as the pole. A place that
-        has none comes as infinity.
+        Longitudes are between -180 and 180, whatever range the grid uses. Points beyond a pole, as
+        in padding or in half a row of a global grid, become the pole. Points without longitude and
+        latitude become infinity.
         """
         if self.crs is None:
             nowhere = np.full(np.shape(rows), np.nan)
@@ -187,16 +187,16 @@ class Grid:
         return self.to_map(rows, cols)
 
     def fault_of_place(self) -> str | None:
-        """Returns why the CRS does not lead to places on the earth; None where it does.
+        """Returns why the grid is not on the earth; None if it is.
 
-        Some places may have none, as in the corners of a picture of the whole disk. A grid in
-        degrees may stand over a pole by up to a pixel, as those do whose pixels' centres lie on
-        whole degrees, and count longitudes to 360.
+        Some of its points may not be, as in the corners of a full-disk picture. A grid in degrees
+        may extend beyond a pole by up to a pixel, as grids with pixel centres on whole degrees do,
+        and count longitudes up to 360.
         """
         assert self.crs is not None
         crs, name = crs_of(self.crs), crs_name(self.crs)
         if not (crs.is_geographic or crs.is_projected):
-            return f"{name} is a system of its own and not one of the earth"
+            return f"{name} is neither a geographic nor a projected system"
         try:
             lons, lats = reproject(self.crs, LONLAT, *self.sampled())
         except CrsError as error:
@@ -212,7 +212,7 @@ class Grid:
         return None
 
     def on_earth(self) -> "Grid":
-        """Returns the same grid, in pixel coordinates where its CRS does not lead to the earth."""
+        """Returns the same grid, in pixel coordinates if its CRS is not one of the earth."""
         has_place = self.crs is None or self.fault_of_place() is None
         return self if has_place else replace(self, crs=None)
 
@@ -226,7 +226,7 @@ class Grid:
 
 
 def differences(grids: Sequence[Grid]) -> list[str]:
-    """Lists the properties in which grids of co-registered files differ; empty if in none."""
+    """Lists the properties in which grids of co-registered files differ; empty if they agree."""
     first, found = grids[0], []
     if any((g.height_px, g.width_px) != (first.height_px, first.width_px) for g in grids):
         sizes = sorted({f"{g.height_px} x {g.width_px}" for g in grids})

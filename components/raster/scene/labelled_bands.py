@@ -1,4 +1,4 @@
-"""Band names of an open file, from the first source that states them."""
+"""Band names of an open file, from the first origin that states them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,16 +40,16 @@ def band_labels(
 ) -> Sequence[BandLabel]:
     """Returns the names of some bands of an open file.
 
-    A band's name is the source's, else that of the file's description, else that of the file's name
-    in the form of a known sensor, else its position.
+    A band's name comes from the source, else from the file's description, else from the file's name
+    if it has the form of a known sensor, else from its position.
 
     Args:
         scene_id: of the file's scene.
         file: as the source names it.
-        dataset: the same file.
+        dataset: the same file, open.
         indexes: of the bands, from 1.
         alone: whether the scene has no other file.
-        sensor: as metadata name it.
+        sensor: as named in metadata.
 
     Raises:
         SceneRejected: the source has names for another number of bands.
@@ -75,9 +75,9 @@ def band_labels(
 def _given(
     scene_id: str, file: BandFile, dataset: DatasetReader, indexes: Sequence[int]
 ) -> Sequence[str]:
-    """Returns the source's names; empty where it has one for all of several bands."""
+    """Returns the source's names; empty if it has one for all of several bands."""
     given = file.band_names
-    if len(given) == dataset.count:  # an alpha band may be named as well
+    if len(given) == dataset.count:  # an alpha band may be named too
         return [given[index - 1] for index in indexes]
     if len(given) <= 1 or len(given) == len(indexes):
         return given if len(given) == len(indexes) else ()
@@ -97,7 +97,7 @@ def _described(dataset: DatasetReader, indexes: Sequence[int]) -> Sequence[str]:
 
 
 def _by_position(file: BandFile, indexes: Sequence[int], alone: bool) -> Sequence[str]:
-    """Returns `#2`, or `name#2` with several files or where the source wants a prefix."""
+    """Returns `#2`, or `name#2` if there are several files or the source wants a prefix."""
     name = "".join(file.band_names)
     if not name and not alone:
         name = PurePosixPath(file.path).stem

@@ -35,8 +35,8 @@ def of_each_delivery(mtls: Sequence[Path], rasters: Sequence[Path]) -> dict[Path
 def read_mtl(path: Path) -> dict[str, str]:
     """Reads the values of a metadata file by name, without their groups.
 
-    Of a name in several groups the first counts: those of a product of level 2 come before those of
-    the level 1 that it was made from.
+    If several groups have a name, the first counts: those of a level 2 product precede those of the
+    level 1 that it was made from.
     """
     values: dict[str, str] = {}
     for line in path.read_text(encoding="ascii", errors="replace").replace("\0", "").splitlines():
@@ -49,7 +49,7 @@ def read_mtl(path: Path) -> dict[str, str]:
 def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
     """Builds the scene of a Landsat delivery; band names are the USGS's: B1 to B11, QA_PIXEL.
 
-    Those of level 2 have the name of their product as well: SR_B4, ST_B10.
+    Bands of level 2 also have the name of their product: SR_B4, ST_B10.
     """
     values = read_mtl(mtl)
     named = [(band, path) for path in rasters if (band := _band_of(path, values)) is not None]
@@ -75,7 +75,7 @@ def landsat_source(mtl: Path, rasters: Sequence[Path]) -> SceneSource:
 
 
 def _percent(text: str | None) -> float | None:
-    """Parses a cloud share; None for an invalid one and for -1, which means "not computed"."""
+    """Parses a cloud cover; None for an invalid one and for -1, which means "not computed"."""
     try:
         number = float(text or "")
     except ValueError:
@@ -92,7 +92,7 @@ def _band_of(path: Path, values: Mapping[str, str]) -> SensorBand | None:
 
 
 def listed_label(path: Path, values: Mapping[str, str]) -> str | None:
-    """Returns the metadata's label of a file: `B4`, `ST_B10`; None where they do not list it."""
+    """Returns the metadata's label of a file: `B4`, `ST_B10`; None if it does not list it."""
     for key, value in values.items():
         if key.startswith("FILE_NAME_") and value.lower() == path.name.lower():
             label = key.removeprefix("FILE_NAME_").removeprefix("BAND_")
@@ -103,7 +103,7 @@ def listed_label(path: Path, values: Mapping[str, str]) -> str | None:
 def _acquired(values: dict[str, str]) -> str | None:
     day = values.get("DATE_ACQUIRED")
     time = values.get("SCENE_CENTER_TIME", "")
-    # Seven digits of a second are more than ISO 8601 readers take.
+    # Readers of ISO 8601 do not accept seven digits of a second.
     moment = re.match(r"\d\d:\d\d:\d\d", time)
     return f"{day}T{moment[0]}Z" if day and moment else day
 

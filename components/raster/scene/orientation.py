@@ -1,4 +1,4 @@
-"""Storage orientation of a raster, and its grid with y upward and x to the right."""
+"""Storage orientation of a raster, and its grid with y up and x to the right."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -32,7 +32,7 @@ class Orientation:
         return self == UPRIGHT
 
     def shape(self, height: int, width: int) -> tuple[int, int]:
-        """Swaps (height, width) between the grid's and the file's where needed; self-inverse."""
+        """Converts (height, width) between grid and file, in either direction."""
         return (width, height) if self.transposed else (height, width)
 
     def upright(self, stored: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
@@ -46,7 +46,7 @@ class Orientation:
         return np.swapaxes(turned, -1, -2) if self.transposed else turned
 
     def to_stored(self, height: int, width: int) -> Affine:
-        """Maps (column, row) of a grid of that size to (column, row) of the file; exact."""
+        """Maps (column, row) of a grid of that size to (column, row) of the file, exactly."""
         back = Affine(
             *(-1 if self.cols_reversed else 1, 0, width if self.cols_reversed else 0),
             *(0, -1 if self.rows_reversed else 1, height if self.rows_reversed else 0),
@@ -63,11 +63,11 @@ UPRIGHT = Orientation()
 
 
 def upright_grid(stored: Grid) -> tuple[Grid, Orientation]:
-    """Returns the grid of a file's upright pixels, and the orientation that leads there.
+    """Returns the grid of a file's upright pixels, and the orientation that maps the file to it.
 
-    Of the eight ways to turn and mirror pixels without resampling, it is the one that comes nearest
-    to y upward and x to the right; a rotated raster stays rotated by up to 45 degrees. Without a
-    CRS the upward direction is unknown, and pixels stay as they are stored.
+    Of the eight ways to turn and mirror pixels without resampling, it is the one closest to y up
+    and x to the right; a rotated raster stays rotated by up to 45 degrees. Without a CRS the upward
+    direction is unknown, and pixels stay as stored.
     """
     way = UPRIGHT if stored.crs is None else _way_up(stored.transform)
     if way.is_upright:

@@ -1,4 +1,4 @@
-"""Builds a scene from its files' headers alone, or rejects it with the reason."""
+"""Builds a scene from only its files' headers, or rejects it with the reason."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -34,17 +34,17 @@ DTYPES = (
     *("float32", "float64"),
 )
 
-#: Larger blocks are not read: a block is decoded whole, however small the tile.
+#: Files with larger blocks are refused: a block is decoded whole, however small the tile.
 MAX_BLOCK_BYTES = 2**30
 
-# TIFFTAG_DATETIME is not among them: it is the time of writing the file.
+# TIFFTAG_DATETIME is not among them: it is the time at which the file was written.
 _DATE_TAGS = ("ACQUISITIONDATETIME", "ACQUISITION_DATE", "DATE_ACQUIRED", "SENSING_TIME")
 _SENSOR_TAGS = ("SATELLITEID", "SPACECRAFT_ID", "PLATFORM", "SENSOR")
 
 
 @dataclass(frozen=True)
 class _Given:
-    """Options of `open_scene` that hold for every file."""
+    """Options of `open_scene` that apply to every file."""
 
     without_map: bool
     nodata: float | None
@@ -74,7 +74,7 @@ def open_scene(
     """Reads the headers of a scene's files; no pixel is read.
 
     Args:
-        source: the files and what is known without them.
+        source: the files, and properties known without them.
         wanted: bands that will be selected; files that hold none of them are not opened.
         without_map: accept a raster without CRS, in pixel coordinates.
         nodata: value of missing measurements in every band, overriding the files.
@@ -82,8 +82,8 @@ def open_scene(
         page: which page of TIFF files that have several, from 1.
 
     Raises:
-        SceneRejected: a file cannot be opened, is cut off, has several pages and none is chosen,
-            has no place, or no usable band.
+        SceneRejected: a file cannot be opened, is truncated, has several pages and none is chosen,
+            has no georeference, or no usable band.
 
     >>> scene = open_scene(SceneSource("north", (BandFile(scene_file),)))
     >>> [band.name for band in scene.bands]
@@ -106,7 +106,7 @@ def open_scene(
 
 
 def _needed(source: SceneSource, wanted: tuple[str | int, ...]) -> Sequence[BandFile]:
-    """Returns the files to open: all, unless names alone locate every wanted band."""
+    """Returns the files to open: all, unless names locate every wanted band."""
     if any(position_of(item) is not None for item in wanted):
         return source.files
     names = [{*file.band_names, *file.common_names, *file.aliases} for file in source.files]
@@ -130,7 +130,7 @@ def _probe(source: SceneSource, file: BandFile, given: _Given) -> _Header:
 
 
 def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | None) -> None:
-    """Raises SceneRejected where a file has pages other than the requested one."""
+    """Raises SceneRejected if a file lacks the requested page, or has several without a request."""
     pages = pages_of(dataset)
     count = max(len(pages), 1)
     if page is not None and page > count:
@@ -141,9 +141,9 @@ def _check_page(scene_id: str, path: str, dataset: DatasetReader, page: int | No
         raise SceneRejected(
             scene_id,
             Reason.SEVERAL_PAGES,
-            f"{path} has {count} pages, and nothing says which counts: {listed(pages)}. Scenes "
-            "and chips take the setting page; of labels, write the page that counts to a file of "
-            "its own (gdal_translate GTIFF_DIR:1:FILE out.tif).",
+            f"{path} has {count} pages, and nothing says which counts: {listed(pages)}. For "
+            "scenes and chips set page; for labels, write the right page to a separate file "
+            "(gdal_translate GTIFF_DIR:1:FILE out.tif).",
         )
 
 
@@ -155,7 +155,7 @@ def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
 
     missing = missing_bytes(dataset, file.path)
     if missing:
-        raise reject(Reason.TRUNCATED, f"{missing} bytes are missing at its end. Fetch it again.")
+        raise reject(Reason.TRUNCATED, f"{missing} bytes are missing at its end. Copy it again.")
     bad = sorted({dtype for dtype in dataset.dtypes if dtype not in DTYPES})
     if bad:
         raise reject(Reason.UNSUPPORTED_DTYPE, f"{', '.join(bad)}; {', '.join(DTYPES)} are read.")
@@ -170,10 +170,10 @@ def _check(scene_id: str, file: BandFile, dataset: DatasetReader) -> None:
 
 
 def _placed(scene_id: str, file: BandFile, dataset: DatasetReader, without_map: bool) -> Grid:
-    """Returns a file's grid; with `without_map`, one without CRS where its own is not on the earth.
+    """Returns a file's grid; with `without_map`, one without a CRS if its own is not on the earth.
 
     Raises:
-        SceneRejected: its pixels have no place.
+        SceneRejected: its pixels have no location.
     """
 
     def reject(reason: Reason, detail: str) -> SceneRejected:
@@ -273,7 +273,7 @@ def _scalings(
 ) -> Sequence[Scaling]:
     """Returns scale and offset of each band: as given, else the source's, else the file's.
 
-    Raises SceneRejected where source and file contradict each other, or nothing can be applied.
+    Raises SceneRejected if source and file contradict each other, or the values cannot be applied.
     """
     if given is not None:
         return [given] * len(indexes)
@@ -309,7 +309,7 @@ def _check_names(scene_id: str, bands: Sequence[Band]) -> None:
             Reason.AMBIGUOUS_BAND,
             f"two bands are called {', '.join(twice)} (in {', '.join(files[:4])}). "
             "Name the bands by band_names or band_pattern, and put the files of each acquisition "
-            "into a folder of their own.",
+            "into a separate folder.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Scenes that cannot be used, each with its remedy."""
+"""Rejects of scenes that cannot be used, each with its remedy."""
 
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -13,9 +13,9 @@ class RejectedScene(DataError, Generic[Code]):
     """One scene cannot be used; the others can.
 
     Attributes:
-        scene_id: which scene.
+        scene_id: of the scene.
         reason: the code to count by.
-        detail: what was found and what to do, for people.
+        detail: the fault and the remedy, for people.
     """
 
     def __init__(self, scene_id: str, reason: Code, detail: str) -> None:

@@ -1,4 +1,4 @@
-"""Scenes as plain values: cheap to make, to compare and to send to a worker."""
+"""Scenes as plain values, cheap to make, to compare and to send to a worker."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ ONLY_BAND = "B1"
 
 @dataclass(frozen=True)
 class BandFile:
-    """A file that a source names, before it is opened.
+    """A file named by a source, before it is opened.
 
     Attributes:
         path: a local path or an https, s3 or gs URI.
-        band_names: names of its bands in order; empty takes them from the file.
+        band_names: names of its bands in order; empty: from the file.
         common_names: names shared by sensors (`red`, `nir08`), in the same order; may be empty.
-        scalings: scale and offset of its bands in order, or one for all of them, where metadata
-            beside the file states them; empty takes them from the file.
-        aliases: other names of the band, of a file that holds one.
+        scalings: scale and offset of its bands in order, or one for all of them, if metadata beside
+            the file states them; empty: from the file.
+        aliases: other names of the band in a file with a single one.
     """
 
     path: str
@@ -39,11 +39,11 @@ class BandFile:
 
 @dataclass(frozen=True)
 class SceneSource:
-    """A scene that a folder or a catalogue names: its files and what is known without them.
+    """A scene named by a folder or a catalogue: its files, and properties known without them.
 
     Attributes:
         scene_id: unique among the scenes of a run; part of every tile's key.
-        acquired: ISO 8601 date or time, where the source knows it.
+        acquired: ISO 8601 date or time, if the source states it.
     """
 
     scene_id: str
@@ -55,12 +55,12 @@ class SceneSource:
 
 @dataclass(frozen=True)
 class FoundScenes:
-    """Scenes that a folder or a catalogue names.
+    """Scenes named by a folder or a catalogue.
 
     Attributes:
-        sources: the scenes; iterating over the whole gives them.
+        sources: the scenes, over which the object iterates.
         rejects: files and items that could not become one.
-        ignored: how many files are not rasters, by suffix or why.
+        ignored: number of files that are not rasters, by suffix or reason.
     """
 
     sources: tuple[SceneSource, ...]
@@ -72,7 +72,7 @@ class FoundScenes:
 
 
 class MaskBand(StrEnum):
-    """Kinds of a file's own masks beside its nodata values."""
+    """Kinds of masks that a file has beside nodata values."""
 
     NONE = "none"
     DATASET = "dataset"
@@ -81,15 +81,15 @@ class MaskBand(StrEnum):
 
 @dataclass(frozen=True)
 class RasterFile:
-    """One file as its header describes it.
+    """One file as described by its header.
 
     Attributes:
-        grid: of its pixels once they are upright.
+        grid: of its upright pixels.
         block_shape: (rows, columns) of the grid that are decoded at once.
         alpha_index: the band (from 1) that marks valid pixels, if there is one.
         page: of a TIFF file that has several, from 1.
-        overviews: factors by which its smaller copies are reduced.
-        orientation: how the stored pixels become upright.
+        overviews: factors by which its overviews are reduced.
+        orientation: of the stored pixels.
     """
 
     path: str
@@ -112,8 +112,8 @@ class RasterFile:
     def block_shift(self) -> tuple[int, int]:
         """(rows, columns) of the first blocks that lie before the grid's own first row and column.
 
-        Blocks are counted from a file's own corner. Where that is another one than the grid's, the
-        grid begins with what is left of the last block.
+        Blocks are counted from the file's own corner. If that is not the grid's, the grid begins
+        with the rest of the last block.
         """
         rows, cols = self.block_shape
         reversed_rows, reversed_cols = (
@@ -131,9 +131,9 @@ class Band:
     """One band of a scene: its storage and its names.
 
     Attributes:
-        name: `#2` where it is known by its position alone.
+        name: `#2` if only its position is known.
         index: position in its file, counted from 1 as GDAL does.
-        nodata: the stored number that stands for no measurement; may be NaN.
+        nodata: the stored number that means no data; may be NaN.
         scaling: from stored numbers to values.
     """
 
@@ -148,11 +148,11 @@ class Band:
 
 @dataclass(frozen=True)
 class Scene:
-    """One georeferenced acquisition; nothing of its pixels has been read.
+    """One georeferenced acquisition, of which no pixel has been read.
 
     Attributes:
-        acquired: ISO 8601 date or time of the acquisition, None if unknown.
-        has_map: whether there is a CRS; without one its tiles have pixel coordinates only.
+        acquired: ISO 8601 date or time of the acquisition; None if unknown.
+        has_map: whether there is a CRS; without one its tiles have only pixel coordinates.
     """
 
     scene_id: str
@@ -174,7 +174,7 @@ class Scene:
     def select(self, wanted: tuple[str | int, ...]) -> tuple[Band, ...]:
         """Returns bands by name, common name or position from 1 (2 or `#2`), in that order.
 
-        None wanted means all. Raises SceneRejected when one is missing or could be several.
+        An empty `wanted` means all. Raises SceneRejected if one is missing or ambiguous.
         """
         return tuple(self._one(item) for item in wanted) if wanted else self.bands
 
@@ -209,7 +209,7 @@ class Scene:
         remedy = "Name one of these."
         if any(position_of(band.name) is not None for band in self.bands):
             remedy = (
-                "Not every band has a name of its own: ask for them by position from 1, or name "
-                "them with band_names."
+                "Not every band has a unique name: request them by position from 1, or name them "
+                "with band_names."
             )
         return SceneRejected(self.scene_id, reason, f"{what}; it has {have}. {remedy}")

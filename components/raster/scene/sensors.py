@@ -72,10 +72,10 @@ class SensorBand:
     """A band identified by its file name.
 
     Attributes:
-        name: as the sensor's maker calls it, such as B02 or B10.
-        common_name: shared by sensors, where the file's name identifies the sensor as well.
+        name: the sensor maker's, such as B02 or B10.
+        common_name: shared by sensors, if the file's name also identifies the sensor.
         aliases: other names, such as ST_B10.
-        gsd_m: pixel size, where the file's name states it.
+        gsd_m: pixel size, if the file's name states it.
     """
 
     name: str
@@ -85,7 +85,7 @@ class SensorBand:
 
 
 def sensor_band(path: str) -> SensorBand | None:
-    """Returns the band that a file's name identifies; None where the name has no known form.
+    """Returns the band that a file's name identifies; None if the name has no known form.
 
     >>> sensor_band("T32TQM_20260621T101559_B8A_20m.jp2")
     SensorBand(name='B8A', common_name='nir08', aliases=(), gsd_m=20)
@@ -115,8 +115,8 @@ def landsat_band(label: str, spacecraft: str, sensor: str) -> SensorBand:
 
     Args:
         label: of the file.
-        spacecraft: as the metadata have it, `LANDSAT_8`.
-        sensor: as the metadata have it, `OLI_TIRS`.
+        spacecraft: as in the metadata, such as `LANDSAT_8`.
+        sensor: as in the metadata, such as `OLI_TIRS`.
     """
     kind = "M" if sensor.upper().startswith("MSS") else ""
     return _labelled(label, _landsat_names(kind, spacecraft.rpartition("_")[2]))
@@ -129,7 +129,7 @@ def landsat_label(stem: str) -> str | None:
 
 
 def common_name_of(name: str, sensor: str) -> str | None:
-    """Returns a band's common name, by the maker's name and the sensor as metadata write it.
+    """Returns a band's common name, by the maker's name and the sensor as written in metadata.
 
     >>> common_name_of("B08", "Sentinel-2A"), common_name_of("B5", "LANDSAT_8")
     ('nir', 'nir08')
@@ -149,7 +149,7 @@ def _labelled(label: str, names: Mapping[str, str]) -> SensorBand:
 
 
 def _landsat_names(kind: str, number: str) -> Mapping[str, str]:
-    """Returns a Landsat's common names by band; `kind` M is the multispectral scanner."""
+    """Returns a Landsat's common names by band; kind M is the multispectral scanner."""
     satellite = int(number.strip("_")) if number.strip("_").isdecimal() else 0
     if kind.upper() == "M":
         return _SCANNER_OF_LANDSAT_1_TO_3 if satellite <= 3 else _SCANNER_OF_LANDSAT_4_AND_5

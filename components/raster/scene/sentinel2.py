@@ -23,7 +23,7 @@ def is_product_metadata(name: str) -> bool:
 
 
 def granule_of(folder: str) -> str | None:
-    """Returns the granule whose images a folder below a product holds; None for other folders."""
+    """Returns the granule whose images are in a folder below a product; None for other folders."""
     match = _IMAGES.fullmatch(folder)
     return match[1] if match else None
 
@@ -31,13 +31,13 @@ def granule_of(folder: str) -> str | None:
 def safe_source(metadata: Path, images: Sequence[Path], *, granule: str | None) -> SceneSource:
     """Builds the scene of a granule.
 
-    Bands are called B01 to B12 and B8A, each at the finest pixel size there is; `B02_20m` is a
-    coarser one. Level 2A has AOT, SCL, TCI and WVP as well.
+    Bands are named B01 to B12 and B8A, each at its finest pixel size; `B02_20m` is a coarser copy.
+    Level 2A also has AOT, SCL, TCI and WVP.
 
     Args:
         metadata: of the product.
         images: of the granule, all pixel sizes, in the order of their paths.
-        granule: named where the product has several.
+        granule: name, if the product has several.
     """
     text = metadata.read_text(encoding="utf-8", errors="replace")
     cover, spacecraft = _CLOUD_COVER.search(text), _SPACECRAFT.search(text)

@@ -2,7 +2,7 @@
 
 Assets are chosen by key, or by the common name of a band (`red`, `nir08`); see
 https://github.com/stac-extensions/eo for the names. Filters are applied here as well as by a
-server, since not every server takes all of them. An item that is broken is a reject of its own.
+server, since not every server supports all of them. A broken item becomes a reject.
 """
 
 import datetime
@@ -35,16 +35,16 @@ from components.raster.scene.stac_scaling import asset_scalings
 _TIMEOUT_S = 60.0
 #: Roles of assets that are renderings of a scene and not its data.
 _PICTURES = {"thumbnail", "overview", "visual", "preview"}
-#: What is ignored where a source has more than `max_items`.
+#: Name under which items beyond `max_items` are counted.
 BEYOND_MOST_ITEMS = "(beyond_max_items)"
 _RASTER_TYPES = ("image/tiff", "image/jp2", "application/x-geotiff", "image/vnd.stac.geotiff")
 
 
 def find_stac_scenes(query: StacQuery) -> FoundScenes:
-    """Queries a STAC source for scenes, newest item of a server first.
+    """Queries a STAC source for scenes; a server's newest items come first.
 
-    Where there are more items than `max_items`, they are counted once as ignored, under
-    `BEYOND_MOST_ITEMS`: counting them all could take as long as listing them.
+    Items beyond `max_items` are counted together as one, under `BEYOND_MOST_ITEMS`: counting each
+    could take as long as listing them.
 
     Raises:
         DataError: the source cannot be read or is not STAC.
@@ -79,15 +79,15 @@ class _Offer:
     """An item that a source offers, not validated yet.
 
     Attributes:
-        name: what to call it while its id is unknown.
-        load: makes the item; may raise whatever a broken document leads to.
+        name: for messages while its id is unknown.
+        load: makes the item; may raise any exception that a broken document causes.
     """
 
     name: str
     load: Callable[[], pystac.Item]
 
     def item(self) -> pystac.Item:
-        """Loads the item. Raises SceneRejected where it is invalid."""
+        """Loads the item. Raises SceneRejected if it is invalid."""
         with _refusing(self.name), warnings.catch_warnings():
             warnings.simplefilter("ignore", pystac.errors.DeprecatedWarning)
             found = self.load()
@@ -130,7 +130,7 @@ def _offers(query: StacQuery) -> Iterator[_Offer | SceneRejected]:
 
 
 def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
-    """Yields items of a list; those without an address of their own get the source's."""
+    """Yields items of a list; those without an address get the source's."""
 
     def load(feature: Any) -> pystac.Item:
         if not isinstance(feature, dict):
@@ -145,7 +145,7 @@ def _features(features: Iterable[Any], source: str | None) -> Iterator[_Offer]:
 
 
 def _name_of(feature: Any) -> str | None:
-    """Returns the scene id of an item's JSON; None where it has none."""
+    """Returns the scene id of an item's JSON; None if it has none."""
     if not isinstance(feature, dict) or not feature.get("id"):
         return None
     return "/".join(str(part) for part in (feature.get("collection"), feature["id"]) if part)
@@ -193,7 +193,7 @@ def _search(query: StacQuery) -> Iterator[_Offer]:
 
 
 def _matches(item: pystac.Item, query: StacQuery) -> bool:
-    """Checks whether an item matches the query. Raises SceneRejected where its values cannot be
+    """Checks whether an item matches the query. Raises SceneRejected if its values cannot be
     compared.
     """
     with _refusing(_scene_id(item)):
@@ -233,8 +233,8 @@ def scene_source(item: pystac.Item, query: StacQuery) -> SceneSource:
     """Builds the scene of one item.
 
     Raises:
-        SceneRejected: an asset is missing, a band could be in several, or a link leads to a place
-            that items must not name.
+        SceneRejected: an asset is missing, a band could be in several, or a link leads to a
+            forbidden place.
     """
     with _refusing(_scene_id(item)):
         return _scene_source(_scene_id(item), item, query)
@@ -300,7 +300,7 @@ def _is_data(asset: pystac.Asset) -> bool:
 
 
 def _holder(scene_id: str, band: str, assets: Mapping[str, pystac.Asset]) -> str:
-    """Returns the asset that holds a common name; of several the GeoTIFF with the fewest bands."""
+    """Returns the asset with a common name; of several, the GeoTIFF with the fewest bands."""
     names = {key: _bands(key, asset)[1] for key, asset in assets.items()}
     holders = [key for key in assets if band in names[key]]
     if not holders:

@@ -53,7 +53,7 @@ class StacQuery(Frozen):
                 "needs degrees: west and east from -180 to 180, south and north from -90 to 90"
             )
         if south > north:
-            raise ValueError(f"south {south:g} is north of north {north:g}; swap them")
+            raise ValueError(f"south, {south:g}, is greater than north, {north:g}; swap them")
         return bbox
 
     @model_validator(mode="after")

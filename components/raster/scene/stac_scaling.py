@@ -2,7 +2,7 @@
 
 STAC 1.0 has them in `raster:bands`, STAC 1.1 in `bands` or the asset as `raster:scale` and
 `raster:offset`; see https://github.com/stac-extensions/raster. Catalogues of Sentinel-2 often state
-the processing baseline alone: from 04.00 on, products store 1000 more than before.
+only the processing baseline: from 04.00 on, products store numbers that are 1000 greater.
 """
 
 import re
@@ -30,11 +30,11 @@ def asset_scalings(
         properties: of the item.
 
     Raises:
-        ValueError: what is stated cannot be applied.
+        ValueError: the stated values cannot be applied.
     """
     applied = any(properties.get(name) is True for name in _APPLIED)
     found = _stated(fields) or _sentinel(key, fields, properties)
-    if applied:  # items may still state an offset that their numbers no longer have
+    if applied:  # items may still state an offset that was already subtracted
         return tuple(Scaling(scaling.scale) for scaling in found)
     return found
 
@@ -51,7 +51,7 @@ def _stated(fields: Mapping[str, Any]) -> tuple[Scaling, ...]:
 
 
 def _bands(fields: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Returns STAC 1.1's entries of an asset's bands; a single entry where it lists none."""
+    """Returns STAC 1.1's entries of an asset's bands; a single entry if it lists none."""
     listed: Sequence[Mapping[str, Any]] = fields.get("bands") or ({},)
     return listed
 
@@ -75,7 +75,7 @@ def _sentinel(
 
 
 def _is_reflectance(key: str, fields: Mapping[str, Any]) -> bool:
-    """Checks whether an asset is one band of reflectance: no picture, mask or classification."""
+    """Checks whether an asset is one band of reflectance, not a picture, mask or classification."""
     bands = fields.get("eo:bands") or _bands(fields)
     names = (key, *(str(bands[0].get(name)) for name in ("name", "common_name", "eo:common_name")))
     is_named = any(name in bands[0] for name in ("common_name", "eo:common_name"))

@@ -1,11 +1,11 @@
-"""A grid of nearly square blocks over the whole earth, in metres.
+"""Grid of nearly square blocks over the whole earth, in metres.
 
-Blocks are those of an integerised sinusoidal grid: rows of one height, each divided into a whole
-number of blocks as wide as that number allows (Rossow and Garder 1984; MODIS level 3 uses the
-same idea). A block's index follows from longitude and latitude by arithmetic alone, with no
-projection, zone or extent of any data, so a new scene never moves an old tile. Heights and widths
-are those of the authalic sphere and differ by less than 1 % from the ellipsoid's; beside the
-poles, where a row has only a few blocks, widths differ more.
+Blocks are those of an integerised sinusoidal grid: rows of equal height, each divided into a whole
+number of equal blocks (Rossow and Garder 1984; MODIS level 3 uses the same idea). A block's index
+is computed from longitude and latitude alone, without a projection, a zone or the extent of any
+data, so a new scene never moves an old tile. Heights and widths are those of the authalic sphere
+and differ by less than 1 % from the ellipsoid's; near the poles, where a row has only a few blocks,
+widths differ more.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ import numpy.typing as npt
 from components.raster.scene.grid import Floats
 
 EARTH_RADIUS_M = 6_371_007.181
-#: The least that a degree of latitude measures on WGS 84 (at the equator).
+#: Shortest degree of latitude on WGS 84 (at the equator).
 _DEGREE_OF_LATITUDE_M = 110_574.0
-#: The least that a degree of longitude measures at the equator.
+#: Lower bound of a degree of longitude at the equator.
 _DEGREE_OF_LONGITUDE_M = 111_319.0
 
 Rows = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ def blocks_in_row(rows: Rows, block_m: float) -> Rows:
 
 
 def blocks_of(lons: Floats, lats: Floats, block_m: float) -> tuple[Rows, Rows]:
-    """Returns the (row, column) of each place's block. NaN is not allowed.
+    """Returns the (row, column) of each point's block. NaN is not allowed.
 
     >>> rows, cols = blocks_of(np.array([11.5, 11.6]), np.array([48.1, 48.1]), block_m=10_000)
     >>> rows.tolist(), cols.tolist()
@@ -58,7 +58,7 @@ def block_name(block: Block, block_m: float) -> str:
 def blocks_under(
     west: float, south: float, east: float, north: float, block_m: float
 ) -> Iterator[Block]:
-    """Yields every block that shares ground with a box in degrees; it may cross the date line."""
+    """Yields every block that intersects a box in degrees, which may cross the date line."""
     first, last = rows_of(np.array([south, north]), block_m).tolist()
     for row in range(first, last + 1):
         around = int(blocks_in_row(np.array([row]), block_m)[0])
@@ -71,8 +71,8 @@ def blocks_under(
 def extents(corners: Floats, margin_m: float) -> tuple[Floats, Floats, Floats, Floats]:
     """Computes boxes (west, south, east, north) in degrees around footprints, wider by a margin.
 
-    Longitudes run on past 180 where a footprint passes the date line. The margin is never less
-    than requested.
+    Longitudes continue past 180 if a footprint crosses the date line. The margin is never less than
+    requested.
     """
     lons, lats = corners[..., 0].copy(), corners[..., 1]
     lons += np.round((lons[:, :1] - lons) / 360) * 360

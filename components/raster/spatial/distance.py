@@ -1,8 +1,8 @@
 """Distances between tiles, and tiles that share ground.
 
-Footprints are laid flat around their own neighbourhood (azimuthal equidistant, at most some
-hundred kilometres from its centre), where lengths are right to a few parts in ten thousand;
-farther apart, distances are great circles between centres.
+Footprints are projected around their own neighbourhood (azimuthal equidistant, at most a few
+hundred kilometres from its centre), where lengths are right to a few parts in ten thousand; farther
+apart, distances are great circles between centres.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,20 +20,20 @@ from components.raster.spatial.places import Indexes, TileFootprints
 
 _NEIGHBOURHOOD_M = 400_000.0
 _REACH_M = 600_000.0
-#: Footprints of two scenes that share less of their ground than this touch, and do not overlap:
-#: their edges are straight in different projections.
+#: Footprints of two scenes that share less of their area than this count as touching, not as
+#: overlapping: their edges are straight in different projections.
 _SLIVER = 1e-3
 
 Polygons = npt.NDArray[np.object_]
 
 
 class LeakError(DataError):
-    """Tiles of different splits would share ground or touch."""
+    """Tiles of different splits would overlap or touch."""
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """The two nearest tiles of two sets; infinity when one of the sets is empty."""
+    """The two nearest tiles of two sets; the distance is infinity if one of the sets is empty."""
 
     distance_m: float
     first: str = ""
@@ -42,7 +42,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class Contacts:
-    """Pairs of tiles that share ground, and pairs that have an edge or a corner in common."""
+    """Pairs of tiles that overlap, and pairs that only have an edge or a corner in common."""
 
     overlapping: int = 0
     touching: int = 0
@@ -64,14 +64,14 @@ def nearest_distance(first: TileFootprints, second: TileFootprints) -> Nearest:
             near = np.flatnonzero(flat.distance(first.centres) <= _REACH_M)
             found = _nearest_flat(first, second, near, members, flat)
             if found.distance_m > _REACH_M / 2:
-                # Tiles beyond the neighbourhood may be nearer.
+                # A tile beyond the neighbourhood may be nearer.
                 found = min(found, _nearest_far(first, second, members), key=_distance)
             best = min(best, found, key=_distance)
     return best
 
 
 def train_to_test(places: TileFootprints, splits: Sequence[object]) -> Nearest:
-    """Returns the nearest tiles of the train and the test split; `splits` has that of each tile."""
+    """Returns the nearest tiles of the train and the test split, given the split of each tile."""
     train, test = (
         places.take([index for index, split in enumerate(splits) if split == name])
         for name in ("train", "test")
@@ -82,8 +82,8 @@ def train_to_test(places: TileFootprints, splits: Sequence[object]) -> Nearest:
 def contacts(places: TileFootprints, splits: Sequence[str | None] | None = None) -> Contacts:
     """Finds pairs of tiles that overlap or touch; with splits, only pairs across splits.
 
-    Within a scene windows decide exactly; between scenes footprints do. Tiles without a place
-    are compared within their scene only.
+    Within a scene their windows are compared, which is exact; between scenes, their footprints.
+    Tiles without a location are compared only within their scene.
     """
     names = None if splits is None else np.array([split or "" for split in splits])
     overlapping = touching = 0
@@ -175,7 +175,7 @@ def _neighbourhoods(places: TileFootprints) -> Iterator[tuple[Indexes, _Flat]]:
     for row, col in sorted(set(zip(rows.tolist(), cols.tolist(), strict=True))):
         members = np.flatnonzero((rows == row) & (cols == col))
         lons, lats = places.centres[members].T
-        # Longitudes are averaged relative to the first, so that the date line does no harm.
+        # Longitudes are averaged relative to the first, which is safe across the date line.
         beside = lons + np.round((lons[0] - lons) / 360) * 360
         yield members, _Flat(float(beside.mean()), float(lats.mean()))
 
@@ -225,7 +225,7 @@ def _within_scenes(places: TileFootprints) -> Iterator[_Pairs]:
 
 
 def _by_scene(places: TileFootprints) -> Iterator[Indexes]:
-    """Yields the tiles of every scene that has several; chips are as many scenes as tiles."""
+    """Yields the tiles of every scene that has several; each chip is a scene of one tile."""
     found: dict[str, list[int]] = {}
     for index, key in enumerate(places.keys):
         found.setdefault(key.scene_id, []).append(index)

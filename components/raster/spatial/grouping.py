@@ -23,20 +23,20 @@ class Grouping:
 
     Attributes:
         rule: the rule of the splits.
-        groups: the group of an image by its key, and that of a scene's tiles by the scene's id;
-            without those that have none.
+        groups: the group of an image by its key, and that of a scene's tiles by the scene's id.
+            Images and scenes without a group are left out.
     """
 
     rule: SplitRule | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, key: str, scene: str | None, lonlat: tuple[float, float] | None) -> str | None:
-        """Returns the block, scene or group that an example shares its split with.
+        """Returns the block, scene or group with which an example shares its split.
 
-        None for an example that was drawn alone. A date or an area draws no units: there it is the
-        group that the source names, by date else the scene, and else a block of ground, since
-        neighbours resemble each other. The place in an example has 24 bits, a metre or less: a tile
-        whose centre is that near to the edge of a block may be counted to its neighbour.
+        None for an example that was drawn alone. Splits by date or area draw no units: there it is
+        the group named by the source, else (by date) the scene, else a block of ground, since
+        neighbours resemble each other. An example's coordinates have 24 bits, a metre or less: a
+        tile whose centre is that close to the edge of a block may be assigned to the next one.
 
         Args:
             key: of the example.
@@ -75,7 +75,7 @@ def grouping_to_json(grouping: Grouping) -> str:
 
 
 def grouping_from_json(text: str, source: str) -> Grouping:
-    """Inverts `grouping_to_json`; raises DataError for a text that is none, from `source`."""
+    """Inverts `grouping_to_json`; raises DataError, which names `source`, for any other text."""
     try:
         document = json.loads(text)
         groups = {name: group for group, names in document["groups"].items() for name in names}

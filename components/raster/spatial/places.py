@@ -1,4 +1,4 @@
-"""Places of tiles on the earth: the basis of splits, known before a pixel is read."""
+"""Locations of tiles on the earth: the basis of splits, known before a pixel is read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ class TileFootprints:
 
     Attributes:
         keys: N tiles.
-        centres: (N, 2) longitude and latitude in degrees; not finite where there is none, as in
-            scenes without a CRS and beside the earth's disk.
+        centres: (N, 2) longitude and latitude in degrees; not finite where undefined, as in scenes
+            without a CRS and outside the earth's disk.
         corners: (N, 4, 2) of the footprints: upper left, upper right, lower right, lower left.
         acquired: ISO 8601 date or time of each tile's scene.
-        groups: what must stay together, where the user named it.
+        groups: of tiles that must stay together, if the user named them.
     """
 
     keys: tuple[TileKey, ...]
@@ -55,7 +55,7 @@ class TileFootprints:
 
 
 def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) -> TileFootprints:
-    """Returns the places of some tiles of a view; corners and centres are projected together."""
+    """Returns the footprints of some tiles of a view; all points are projected together."""
     tiles = tuple(keys)
     edges = np.array(
         [(k.window.row, k.window.col, k.window.bottom, k.window.right) for k in tiles], np.float64
@@ -75,7 +75,7 @@ def places_of(view: View, keys: Iterable[TileKey], *, group: str | None = None) 
 
 
 def all_places(parts: Iterable[TileFootprints]) -> TileFootprints:
-    """Concatenates the places of several scenes or parts."""
+    """Concatenates the footprints of several scenes or parts."""
     found = list(parts)
     if not found:
         return TileFootprints((), np.empty((0, 2)), np.empty((0, 4, 2)), (), ())

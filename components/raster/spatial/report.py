@@ -12,13 +12,13 @@ from components.raster.spatial.rules import Assignment, LeftOut
 
 @dataclass(frozen=True)
 class SplitReport:
-    """The state of a split.
+    """Properties of a split.
 
     Attributes:
         counts: tiles by split.
         classes: for each class, tiles by split; empty before labels are known.
         left_out: tiles in no split, by reason.
-        train_to_test: the nearest tiles of these two.
+        train_to_test: the nearest tiles of these two splits.
         leaks: pairs of tiles of different splits that overlap or touch.
     """
 

@@ -1,7 +1,7 @@
 """Assignment of tiles to splits by the configured rule, each tile independently.
 
-No rule looks at other tiles, so a tile stays in its split when scenes are added. Tiles that a
-rule cannot give to one split are left out, with a reason.
+No rule looks at other tiles, so a tile stays in its split when scenes are added. Tiles that a rule
+cannot assign to one split are left out, with a reason.
 """
 
 import datetime
@@ -42,7 +42,7 @@ class LeftOut(StrEnum):
 
 #: Side of a block of ground in metres.
 _Side = Annotated[float, Field(ge=10, le=2_000_000)]
-#: Side of the blocks of ground that count as independent where the rule itself draws none.
+#: Side of the blocks of ground that count as independent if the rule itself draws none.
 _UNIT_M = 10_000.0
 
 
@@ -169,13 +169,13 @@ def assign(
 
     Args:
         places: the tiles.
-        rule: what decides.
-        shares: fractions and salt of what is drawn; `date` and `area` do not draw.
+        rule: of the assignment.
+        shares: fractions and salt of random draws; `date` and `area` do not draw.
         areas: for the rule `area`, read by `labels.vectors.read_labels` with the split's field as
             `class_field`.
 
     Raises:
-        ConfigError: the rule lacks what it decides by for every tile.
+        ConfigError: the rule leaves out every tile, or lacks its areas.
         DataError: an area's split is not a valid name.
 
     >>> from components.raster.spatial.places import TileFootprints
@@ -273,7 +273,7 @@ def _in_areas(
 ) -> list[str | LeftOut]:
     known = np.asarray(np.isfinite(places.corners).all(axis=(1, 2)))
     corners = np.nan_to_num(places.corners)
-    # A footprint over the date line stays whole, beside its centre.
+    # A footprint across the date line stays whole, close to its centre.
     corners[..., 0] += np.round((places.centres[:, None, 0] - corners[..., 0]) / 360) * 360
     footprints = shapely.polygons(np.nan_to_num(corners))
     found: list[str | LeftOut] = [
@@ -293,13 +293,13 @@ def _in_areas(
 
 
 def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
-    """Returns one area in degrees for each split that is drawn."""
+    """Returns one area in degrees for each split that the file has."""
     areas = in_degrees(areas)
     try:
         splits = np.array([split_named(name) or "" for name in areas.classes.tolist()])
     except ValueError as error:
         raise DataError(f"Areas {areas.source}: {error}") from error
-    # Footprints run on past 180, so areas are drawn there as well.
+    # Footprints continue past 180, so areas are repeated there.
     return [
         (split, turned_to(shapely.union_all(areas.geometries[splits == split]), -360, 360))
         for split in np.unique(splits)
@@ -307,10 +307,10 @@ def _areas_by_split(areas: LabelSet) -> Sequence[tuple[str, shapely.Geometry]]:
 
 
 def in_degrees(areas: LabelSet) -> LabelSet:
-    """Converts drawn areas to longitude and latitude; those without a place there become rejects.
+    """Converts areas to longitude and latitude; those that have none become rejects.
 
     Raises:
-        DataError: their CRS does not lead to the earth, or none has a place.
+        DataError: their CRS is not one of the earth, or no area can be converted.
     """
 
     def moved_points(points: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Object stores of the clouds, through obstore."""
+"""Cloud object stores, through obstore."""
 
 import os
 import re
@@ -34,7 +34,7 @@ _PART_BYTES = 16 << 20
 _PARTS_AT_ONCE = 4
 _CHUNK_BYTES = 1 << 20
 _LONGEST_REASON = 400
-#: One request: long enough for one part of an upload over a slow line.
+#: Time limit of a request: enough for one part of an upload over a slow line.
 _REQUEST_S, _CONNECT_S, _READ_S = 600, 10, 30
 _DEBUG = re.compile(r"\n\s*Debug source:.*", re.DOTALL)
 
@@ -42,7 +42,7 @@ _DEBUG = re.compile(r"\n\s*Debug source:.*", re.DOTALL)
 class CloudStore:
     """Objects below `s3://bucket/...`, `gs://bucket/...` or `az://container/...`.
 
-    Nothing is read or connected before the first request.
+    Nothing is read, and no connection made, before the first request.
     """
 
     def __init__(self, uri: str, retries: RequestRetries = RETRIES) -> None:
@@ -109,7 +109,7 @@ class CloudStore:
         mode: Any = {self._version_field: version} if version else "create"
         with self._translated(name):
             try:
-                # A repeated request cannot distinguish its own success from another's.
+                # A repeated request cannot tell its own earlier success from another process's.
                 obstore.put(self._single_attempt_store, self._key(name), content, mode=mode)
             except (AlreadyExistsError, PreconditionError):
                 return False
@@ -164,7 +164,7 @@ class CloudStore:
     def _translated(self, name: str = "") -> Iterator[None]:
         """Turns errors of obstore and of credentials into StorageError.
 
-        The original error is left out: its text repeats addresses, which may be signed.
+        The original error is dropped: its text repeats addresses, which may be signed.
         """
         place = f"{self._uri}/{name}" if name else self._uri
         try:
@@ -181,7 +181,7 @@ class CloudStore:
         if len(text) > _LONGEST_REASON:
             text = f"{text[:_LONGEST_REASON]}..."
         source = f" (from: {self._access.source})" if "_access" in vars(self) else ""
-        return f"{text}. Look at the address, the credentials{source} and what they may do"
+        return f"{text}. Check the address, the credentials{source} and their permissions"
 
 
 def _properties(found: "ObjectMeta") -> StoredObject:

@@ -1,7 +1,7 @@
-"""Credentials and addresses of object stores, as the clouds' own tools find them.
+"""Credentials and addresses of object stores, found as the clouds' own tools do.
 
-obstore reads keys, web identity tokens and metadata servers itself. What it does not read is found
-here: profiles of the AWS tools, Google's federated identities, and the emulators' addresses.
+obstore reads keys, web identity tokens and metadata servers itself. This module finds what it does
+not read: profiles of the AWS tools, Google's federated identities, and the emulators' addresses.
 """
 
 import json
@@ -28,10 +28,10 @@ _GOOGLE_KINDS = ("service_account", "authorized_user")
 
 @dataclass(frozen=True)
 class Access:
-    """Settings with which a store is opened.
+    """Settings to open a store.
 
     Attributes:
-        source: where its credentials come from, for messages.
+        source: origin of its credentials, for messages.
         settings: obstore's settings, beside those that it reads from the environment.
         endpoint: address of a store other than the cloud's own.
         provider: makes the function that obstore calls for credentials; imports a cloud's library.
@@ -52,7 +52,7 @@ def s3_access(environment: Mapping[str, str], home: Path) -> Access:
         StorageError: half a key, or no source at all.
     """
     endpoint = next((environment[it] for it in _AWS_ENDPOINTS if environment.get(it)), "")
-    # Single deletes: not every store that speaks S3 deletes several objects by one request.
+    # Single deletes: not every store with S3's protocol deletes several objects by one request.
     settings = {"disable_bulk_delete": True} | ({"endpoint": endpoint} if endpoint else {})
     source, provider = _s3_source(environment, home)
     certificates = environment.get("AWS_CA_BUNDLE", "")
@@ -139,7 +139,7 @@ def _google_default() -> Any:
         raise StorageError("this kind of credentials needs google-auth: install it") from error
 
     def provider() -> Any:
-        found, _ = google.auth.default()  # with scopes it would also ask for the project's id
+        found, _ = google.auth.default()  # with scopes it would also look up the project's id
         scoped = with_scopes_if_required(found, [_GOOGLE_SCOPE])  # type: ignore[no-untyped-call]
         return GoogleCredentialProvider(scoped)
 

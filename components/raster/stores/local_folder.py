@@ -1,4 +1,4 @@
-"""A local folder as an object store."""
+"""Local folder as an object store."""
 
 import fcntl
 import hashlib
@@ -24,7 +24,7 @@ _PARTIAL_PREFIX = ".partial-"
 
 
 class LocalFolder:
-    """Files below a folder. A write replaces a file by a rename, so that no reader sees a part."""
+    """Files below a folder. A write renames a finished file, so no reader sees a part of one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -99,7 +99,7 @@ class LocalFolder:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        """Excludes other replacements in the folder of an object, in any process."""
+        """Blocks other replacements in an object's folder, by any process."""
         parent = (self._folder / name).parent
         with self._translated(name):
             parent.mkdir(parents=True, exist_ok=True)

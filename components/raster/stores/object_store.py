@@ -1,4 +1,4 @@
-"""Operations on objects below one URI, in any kind of store, and the errors that they raise."""
+"""Operations on objects below a URI, in any kind of store, and their errors."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class Revision:
-    """Content of an object and its version; of an absent one None and `ABSENT`."""
+    """Content of an object and its version; None and `ABSENT` for a missing one."""
 
     content: bytes | None
     version: str
@@ -42,8 +42,8 @@ class RequestRetries:
     """Retries of a request after a lost connection, a server's error or throttling (429, 503).
 
     Attributes:
-        count: the first attempt is not one of them.
-        total_s: no retry begins later than this after the first attempt.
+        count: number of retries, not counting the first attempt.
+        total_s: time after the first attempt beyond which no retry begins.
     """
 
     count: int = 6
@@ -54,11 +54,11 @@ RETRIES = RequestRetries()
 
 
 class ObjectStore(Protocol):
-    """Objects below a URI by their relative names; every method raises StorageError."""
+    """Objects below a URI, by relative name; every method raises StorageError."""
 
     @property
     def uri(self) -> str:
-        """URI that the names are relative to, without a slash at its end."""
+        """URI to which names are relative, without a slash at its end."""
         ...
 
     def listing(self, folder: str = "") -> dict[str, StoredObject]:
@@ -66,7 +66,7 @@ class ObjectStore(Protocol):
         ...
 
     def find(self, name: str) -> StoredObject | None:
-        """Returns one object's properties, or None; a listing may be incomplete, this is not."""
+        """Returns one object's properties, or None; always current, unlike a listing."""
         ...
 
     def read(self, name: str, max_bytes: int | None = None) -> bytes:
@@ -78,15 +78,15 @@ class ObjectStore(Protocol):
         ...
 
     def revision(self, name: str) -> Revision:
-        """Returns an object's content with the version that `replace` takes."""
+        """Returns an object's content, with its version for `replace`."""
         ...
 
     def write(self, name: str, content: bytes | Path) -> None:
-        """Writes an object from bytes or a local file; readers see all of it or nothing."""
+        """Writes an object from bytes or a local file; readers see either all of it or nothing."""
         ...
 
     def replace(self, name: str, content: bytes, version: str) -> bool:
-        """Writes an object only if its version is still this one; returns False if it is not."""
+        """Writes an object if its version is still `version`; returns False if it is not."""
         ...
 
     def copy(self, source: str, target: str) -> None:
@@ -94,7 +94,7 @@ class ObjectStore(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Deletes an object; one that is gone already is not an error."""
+        """Deletes an object; a missing one is not an error."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""A lock in a store that one process holds at a time, by conditional writes."""
+"""Lock in a store that one process holds at a time, by conditional writes."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from components.raster.stores.object_store import ObjectStore, StorageError
 
 _LEASE_S = 30.0
-#: A holder writes so often in the time of its lease.
+#: Number of writes of a holder in the time of its lease.
 _BEATS = 4
 _POLL_S = 1.0
 
@@ -18,19 +18,19 @@ _POLL_S = 1.0
 def only_writer(
     store: ObjectStore, name: str, refusal: Exception, lease_s: float = _LEASE_S
 ) -> Iterator[None]:
-    """Holds the lock of an object, which is made, and removed at the end.
+    """Holds the lock of an object, which is created, and removed at the end.
 
-    The holder writes the object again and again. One that has stayed the same for `lease_s` was
+    The holder rewrites the object periodically. An object that has not changed for `lease_s` was
     left by a process that died, and is taken over; no clocks are compared.
 
     Args:
         store: of the object.
         name: of the object.
-        refusal: what to raise where another process holds the lock.
-        lease_s: how long the object of a dead process is respected.
+        refusal: raised if another process holds the lock.
+        lease_s: time after which the object of a dead process is taken over.
 
     Raises:
-        StorageError: the store cannot be reached, or writes no object on a condition.
+        StorageError: the store cannot be reached, or does not support conditional writes.
     """
     own = _Holder(store, name)
     if not own.acquire(lease_s):
@@ -44,7 +44,7 @@ def only_writer(
         over.set()
         heart.join()
         own.release()
-    if own.is_lost:  # after a pause of this process, in which another one took the lock
+    if own.is_lost:  # this process paused, and another one took the lock meanwhile
         raise refusal
 
 
@@ -55,7 +55,7 @@ class _Holder:
         self.is_lost = False
 
     def acquire(self, lease_s: float) -> bool:
-        """Waits for the lock of a dead process; returns False at the first sign of a living one."""
+        """Takes the lock, from a dead holder after its lease; returns False for a living holder."""
         seen, since = "", time.monotonic()
         while True:
             found = self._store.revision(self._name)
@@ -69,7 +69,7 @@ class _Holder:
             time.sleep(min(_POLL_S, lease_s / _BEATS))
 
     def beat(self, over: threading.Event, every_s: float) -> None:
-        """Writes the object until the work is over, or another process has it."""
+        """Rewrites the object until the work is over, or another process has it."""
         while not over.wait(every_s) and not self.is_lost:
             try:
                 found = self._store.revision(self._name)
@@ -84,7 +84,7 @@ class _Holder:
             if not self.is_lost:
                 self._store.delete(self._name)
         except StorageError:
-            return  # it runs out
+            return  # its lease expires
 
     def _write(self, version: str) -> bool:
         self._beats += 1

@@ -1,6 +1,6 @@
 """Opening of the store and the object that a location names.
 
-The library of the clouds' stores is imported only for their URIs.
+The library of cloud stores is imported only for their URIs.
 """
 
 import os
@@ -23,7 +23,7 @@ def is_object_store(location: str) -> bool:
 
 
 def open_store(location: str, retries: RequestRetries = RETRIES) -> ObjectStore:
-    """Opens the objects below a location; nothing is connected yet.
+    """Opens the objects below a location, without connecting yet.
 
     Raises:
         ConfigError: it is a URI of another kind.
@@ -31,20 +31,20 @@ def open_store(location: str, retries: RequestRetries = RETRIES) -> ObjectStore:
     if not is_remote(location):
         return LocalFolder(Path(local_path(location)))
     if not is_object_store(location):
-        raise ConfigError(f"{location}: a store is a folder, or lies at {' or '.join(SCHEMES)}")
+        raise ConfigError(f"{location}: name a folder, or a store at {' or '.join(SCHEMES)}")
     from components.raster.stores.cloud_store import CloudStore
 
     return CloudStore(location, retries)
 
 
 def shared_bucket(root: str) -> ObjectStore:
-    """Returns the store of a bucket, `s3://bucket`, whose connections all callers share."""
+    """Returns the store of a bucket, `s3://bucket`, with connections shared by all callers."""
     return _bucket(root, frozenset(it for it in os.environ.items() if it[0].startswith(_VARIABLES)))
 
 
 @lru_cache(maxsize=8)
 def _bucket(root: str, environment: frozenset[tuple[str, str]]) -> ObjectStore:
-    """Other credentials or addresses in the environment are another store."""
+    """Returns the store for one state of the environment; other credentials give another store."""
     return open_store(root)
 
 

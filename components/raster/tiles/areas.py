@@ -15,16 +15,16 @@ def geometry_in_pixels(geometry: shapely.Geometry, crs: str | None, grid: Grid) 
     """Converts a geometry (or an array of them) to pixel coordinates: x is column, y is row.
 
     Vertices are projected one by one, and edges between them stay straight in pixel space. Those
-    that have no place in the grid's CRS come as infinity. On a grid in degrees a geometry comes
-    with the longitudes that the grid has, also past 180.
+    outside the domain of the grid's CRS become infinity. On a grid in degrees a geometry gets the
+    longitudes of the grid, also past 180.
 
     Args:
         geometry: shapely geometry, or a numpy array of them.
         crs: of the geometry; None for the grid's own coordinates.
-        grid: whose pixels count. Without a CRS of its own it takes coordinates as they are.
+        grid: of the pixels. Without a CRS, coordinates are taken as they are.
 
     Raises:
-        CrsError: no way leads from the geometry's CRS to the grid's.
+        CrsError: the geometry's CRS cannot be transformed to the grid's.
     """
 
     def to_map(points: Floats) -> Floats:
@@ -49,7 +49,7 @@ def area_in_pixels(
     """Converts an area of interest to pixel coordinates, clipped to the scene.
 
     Raises:
-        SceneRejected: the area and the scene share no ground, or the scene has no CRS.
+        SceneRejected: the area and the scene do not overlap, or the scene has no CRS.
         ConfigError: the area is empty or not valid.
     """
     if area.is_empty or not shapely.is_valid(area):
@@ -62,7 +62,7 @@ def area_in_pixels(
         )
     scene = shapely.box(0, 0, grid.width_px, grid.height_px)
     with translated(lambda why: _outside(scene_id, f"the area cannot be laid on it: {why}.")):
-        # Long edges curve between two projections, so they are followed in small steps.
+        # Long edges are curved in another projection, so they are followed in small steps.
         near = _near(area, crs, grid)
         fine = shapely.segmentize(near, max(_longest_side(near) / 64, 1e-9))
         moved = geometry_in_pixels(fine, crs, grid)
@@ -79,7 +79,7 @@ def _outside(scene_id: str, detail: str) -> SceneRejected:
 
 
 def _near(area: shapely.Geometry, crs: str, grid: Grid) -> shapely.Geometry:
-    """Clips an area to a scene's surroundings: distant parts may have no place in its CRS."""
+    """Clips an area to a scene's surroundings: its CRS may not cover distant parts."""
     assert grid.crs is not None
     xs, ys = reproject(grid.crs, crs, *grid.sampled())
     if not (np.isfinite(xs) & np.isfinite(ys)).all():

@@ -9,7 +9,7 @@ _KEY = re.compile(r"^(?P<scene>.+)@(?P<row>-?\d+),(?P<col>-?\d+),(?P<height>\d+)
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """A rectangle of pixels, half open: rows row to row + height - 1. It may leave its raster.
+    """A rectangle of pixels: rows row to row + height - 1. It may extend beyond its raster.
 
     >>> window = Window(row=0, col=32, height=64, width=64)
     >>> window.intersection(Window(row=32, col=0, height=64, width=64))
@@ -42,7 +42,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Slices (rows, columns) to index an array whose origin is the window's raster."""
+        """Slices (rows, columns) to index an array of the window's raster."""
         return slice(self.row, self.bottom), slice(self.col, self.right)
 
     def intersection(self, other: Self) -> "Window":
@@ -60,7 +60,7 @@ class Window:
 class TileKey:
     """Permanent identity of a tile: its scene and its window in the scene's grid (or its view's).
 
-    The grid is upright: row 0 is the northernmost, whichever way the file is stored.
+    The grid is upright: row 0 is the northernmost, however the file is stored.
 
     As text it is `scene@row,col,heightxwidth`, for `image/key`.
 

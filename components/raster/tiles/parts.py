@@ -1,4 +1,4 @@
-"""Ranges of a plan that workers take, each made of whole blocks where it can be."""
+"""Parts of a plan for workers, made of whole blocks if possible."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ def plan_parts(
 ) -> tuple[PlanPart, ...]:
     """Splits a plan into about `count` parts that decode as few blocks twice as possible.
 
-    Parts end where tiles begin in a new row of blocks (and, if that gives too few, in a new
-    column of blocks), so there are fewer than `count` when the scene has fewer blocks.
-    Together the parts hold every tile once.
+    Parts end where tiles begin in a new row of blocks (or, if that gives too few, in a new column
+    of blocks), so there are fewer than `count` if the scene has fewer blocks. Together the parts
+    hold every tile once.
 
     Args:
         plan: of all tiles.
-        count: of parts, about.
+        count: approximate number of parts.
         block_shape: (rows, columns) of a block.
         block_shift: (rows, columns) of the first blocks that lie before the grid.
 
@@ -61,7 +61,7 @@ def plan_parts(
 
 
 def _ranges(starts: Sequence[int], block_px: int, shift_px: int, count: int) -> list[range]:
-    """Splits into at most `count` ranges of about equal length, at starts in a new block."""
+    """Splits into at most `count` ranges of about equal length, at starts of new blocks."""
     blocks = [(start + shift_px) // block_px for start in starts]
     cuts = [number for number in range(1, len(starts)) if blocks[number] != blocks[number - 1]]
     wanted = [round(len(starts) * part / count) for part in range(1, count)]

@@ -1,4 +1,4 @@
-"""Pixels and masks of windows of a view, from files that one thread holds open."""
+"""Pixels and masks of a view's windows, from files that one thread holds open."""
 
 from contextlib import ExitStack
 from typing import Self
@@ -26,9 +26,9 @@ from components.raster.tiles.view import WARPED_BLOCK_PX, View
 #: Largest error of a warped pixel's position, in source pixels. GDAL's usual eighth
 #: shows when scenes are compared; projecting every pixel exactly is 20 times slower.
 WARP_ERROR_PX = 0.01
-#: A resampling ratio this close to a whole number is rounded to it, as in GDAL itself.
+#: A resampling ratio this close to an integer is rounded to it, as in GDAL itself.
 _NEARLY = 0.05
-#: Memory of the warper's buffers; more does not make windows of a few blocks faster.
+#: Memory of the warper's buffers; more would not speed up windows of a few blocks.
 _WARP_MEMORY_MB = 64
 
 
@@ -39,7 +39,7 @@ class ViewReader:
     """
 
     def __init__(self, view: View, threads: int = 1) -> None:
-        """Opens the files; GDAL may decode the blocks of one window in `threads` threads."""
+        """Opens the files; GDAL may decode the blocks of a window in `threads` threads."""
         self._view, self._threads = view, threads
         self._stack = ExitStack()
         with gdal_env(view.files[0].path, threads):
@@ -66,14 +66,14 @@ class ViewReader:
         numbers, valid = read(window)
         values = self._view.values_of(numbers)
         if values is not numbers:
-            # A number may overflow the type of its value.
+            # A value may overflow its type.
             valid &= valid_by_value(values, [None] * values.shape[2], self._view.valid_when)
         return values, valid
 
     def _read_once(self, window: Window) -> tuple[Pixels, Mask]:
         shape = (window.height, window.width, len(self._view.bands))
         pixels = np.empty(shape, self._view.read_dtype)
-        # Strides are honoured: GDAL writes (H, W, C) directly, and nothing is transposed later.
+        # GDAL respects strides: it writes (H, W, C) directly, without a later transposition.
         planes = pixels.transpose(2, 0, 1)
         with gdal_env(self._view.files[0].path, self._threads):
             for file in self._files:
@@ -86,8 +86,8 @@ class ViewReader:
     def _read_blocks(self, window: Window) -> tuple[Pixels, Mask]:
         """Assembles a window from whole blocks of the grid.
 
-        The last digit of GDAL's warp depends on the requested window. Requesting the
-        same windows always makes a pixel's value depend on its place alone.
+        The last digit of GDAL's warp depends on the requested window. Always requesting the same
+        windows makes a pixel's value depend only on its position.
         """
         step, grid = WARPED_BLOCK_PX, self._view.grid
         extent = Window(0, 0, grid.height_px, grid.width_px)
@@ -144,7 +144,7 @@ class _OpenFile:
             planes[place] = self._orientation.upright(stored)
 
     def restrict(self, valid: Mask, window: Window, view: View) -> None:
-        """Clears mask pixels that the file's own masks rule out."""
+        """Clears pixels that the file's own masks mark as invalid."""
         with reading(self._path):
             self._restrict(valid, self._stored(window), view)
 
@@ -191,14 +191,14 @@ def _warped(source: DatasetReader, view: View, file: RasterFile, nodata: float |
         add_alpha=stored is None and file.alpha_index is None,
         tolerance=WARP_ERROR_PX,
         warp_mem_limit=_WARP_MEMORY_MB,
-        # Otherwise GDAL would compute the extent of its filters anew for each window.
+        # Otherwise GDAL would recompute the extent of its filters for each window.
         XSCALE=1 / col_step,
         YSCALE=1 / row_step,
     )
 
 
 def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
-    """Returns the size of one target pixel's (row, column) step in source pixels, at the centre."""
+    """Returns a target pixel's (row, column) step in source pixels, at the centre."""
     assert source.crs is not None
     assert target.crs is not None
     row, col = target.height_px / 2, target.width_px / 2
@@ -210,7 +210,7 @@ def source_steps(source: Grid, target: Grid) -> tuple[float, float]:
 
 
 def _simple(step: float) -> float:
-    """Rounds a step that is nearly a whole number: GDAL's filters are much faster then."""
+    """Rounds a step that is nearly an integer, for which GDAL's filters are much faster."""
     if not np.isfinite(step) or step <= 0:
         return 1.0
     whole = max(round(step), 1)

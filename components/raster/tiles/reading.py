@@ -1,9 +1,10 @@
-"""Tiles from a plan: blocks are decoded once, ahead, on every core; tiles are cut out of them.
+"""Tiles from a plan: blocks are decoded once, ahead of use, on all cores; tiles are cut out of
+them.
 
-Tiles are cut out block by block. Only a few blocks are in memory at once, and where tiles
-extend across rows of blocks, one or two rows of them over a bounded width. Memory therefore depends
-on the size of tiles and blocks and not on that of the scene. (A file stored in strips has blocks as
-wide as itself; there memory grows with its width, not with its height.)
+Tiles are cut out block by block. Only a few blocks are in memory at a time or, if tiles extend
+across rows of blocks, one or two rows of them over a bounded width. So memory depends on the size
+of tiles and blocks and not on that of the scene. (A file stored in strips has blocks as wide as
+itself; its memory grows with its width, not with its height.)
 """
 
 import os
@@ -26,8 +27,8 @@ from components.raster.tiles.view import View
 
 #: Approximate memory of the decoded pixels kept at once.
 MEMORY_BYTES = 48 * 2**20
-#: The least that one call to GDAL reads. Several whole blocks at once it decodes side by side and
-#: past its own cache, which takes less work than block by block.
+#: Least size of one call to GDAL. It decodes several whole blocks in parallel and bypasses its own
+#: cache, which takes less work than block by block.
 _UNIT_BYTES = 2**22
 
 _Unit = tuple[int, int]
@@ -44,15 +45,15 @@ def read_tiles(
 ) -> Iterator[Tile | TileReject]:
     """Yields the tiles of a part of a plan, or their rejects, each once.
 
-    They come in a fixed order, block by block, in columns of blocks where the scene is wider than
-    the memory allows. A block that cannot be read costs the tiles that need it and no others.
+    Their order is fixed: block by block, in columns of blocks if the scene is too wide for the
+    memory. A block that cannot be read costs only the tiles that need it.
 
     Args:
         view: bands and grid; the plan must have been made for its grid.
-        part: which tiles.
+        part: the tiles to read.
         min_valid_fraction: tiles with a smaller one become rejects.
-        threads: that decode; None takes one for each core.
-        memory_bytes: decoded pixels to keep, about; the least is what two rows of tiles need.
+        threads: number that decode; None: one for each core.
+        memory_bytes: approximate size of the decoded pixels to keep; at least two rows of tiles.
 
     Raises:
         ValueError: the plan is another grid's.
@@ -79,7 +80,7 @@ def read_tiles(
 
 
 def read_chip(view: View) -> Tile | TileReject:
-    """Reads a whole small raster as one tile, for collections whose files are the tiles."""
+    """Reads a whole small raster as one tile, for collections with a file for each tile."""
     window = Window(0, 0, view.grid.height_px, view.grid.width_px)
     key = TileKey(view.scene.scene_id, window)
     try:
@@ -104,7 +105,7 @@ def read_window(view: View, window: Window) -> tuple[Pixels, Mask]:
 
 
 def unit_shape(view: View) -> tuple[int, int]:
-    """Returns (rows, columns) read by one call: a block, or several when blocks are small."""
+    """Returns (rows, columns) read by one call: a block, or several if blocks are small."""
     rows, cols = view.block_shape
     rows, cols = min(rows, view.grid.height_px), min(cols, view.grid.width_px)
     while rows * cols * view.pixel_bytes < _UNIT_BYTES:
@@ -185,7 +186,7 @@ class _Decoder:
         return self._pool.submit(self._decode, unit)
 
     def read(self, window: Window) -> _Block:
-        """Reads a window within the grid on its own."""
+        """Reads a single window within the grid."""
         return self._pool.submit(lambda: self._reader().read(window)).result()
 
     def _decode(self, unit: _Unit) -> _Block:
@@ -201,10 +202,10 @@ class _Decoder:
 
 
 def _chunks(view: View, part: PlanPart, units: _Units, memory_bytes: int) -> Iterator[range]:
-    """Yields ranges of tile columns whose blocks fit into memory as rows of tiles pass."""
+    """Yields ranges of tile columns whose blocks fit into memory while rows of tiles pass."""
     plan, unit = part.plan, units.shape
-    # Tiles that begin in one row of units reach into this many. The first of these rows is released
-    # as the last one comes, so together they are never alive as a whole.
+    # Tiles that begin in one row of units extend over this many. The first of these rows is
+    # released when the last one comes, so not all of them are in memory at once.
     reached = -(-(unit[0] - 1 + plan.size_px) // unit[0])
     alive_px = min(max(reached - 1, 1) * unit[0], plan.height_px)
     width_px = max(memory_bytes // (alive_px * view.pixel_bytes), unit[1])
@@ -252,7 +253,7 @@ def _groups(view: View, part: PlanPart, cols: range, units: _Units) -> Iterator[
             keys = [key for row in rows for key in plan.keys_in_row(row, columns)]
             if keys:
                 by_unit.append((plan.cols[columns.start], keys))
-        # One projection for the whole row: each call costs as much as thousands of places.
+        # One projection for the whole row: each call costs as much as thousands of points.
         lonlats = iter(_centres(view, [key for _, keys in by_unit for key in keys]))
         for left, keys in by_unit:
             centres = [next(lonlats) for _ in keys]
@@ -336,7 +337,7 @@ def _cut_out(
 def _assemble_or_read(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
-    """Assembles a tile from decoded units; where one is broken, reads the tile's own blocks."""
+    """Assembles a tile from decoded units; if one is broken, reads the tile's own blocks."""
     try:
         return _assemble(view, window, alive, decoder)
     except LibraryError:
@@ -350,7 +351,7 @@ def _assemble_or_read(
 def _assemble(
     view: View, window: Window, alive: dict[_Unit, "Future[_Block]"], decoder: _Decoder
 ) -> _Block:
-    """Assembles a tile from its blocks: a view of one, or a copy from several."""
+    """Assembles a tile from its blocks: a view into one, or a copy from several."""
     inside = window.intersection(Window(0, 0, view.grid.height_px, view.grid.width_px))
     units = list(decoder.units.under(window))
     if len(units) == 1 and window == inside:
@@ -380,14 +381,14 @@ def _padding(view: View, window: Window) -> _Block:
     numbers = [stored_nodata(band.nodata, view.read_dtype) for band in view.bands]
     stored = np.array([[[0 if it is None else it for it in numbers]]], view.read_dtype)
     fill = view.values_of(stored)[0, 0]
-    # One value for all bands is written ten times as fast as one for each.
+    # Writing one value for all bands is ten times as fast as one for each.
     pixels[...] = fill[0] if (fill == fill[0]).all() else fill
     valid[...] = False
     return pixels, valid
 
 
 def _centres(view: View, keys: list[TileKey]) -> list[tuple[float, float]]:
-    """Returns longitude and latitude of the tiles' centres, projected together."""
+    """Returns longitude and latitude of the tiles' centres, projected in one call."""
     rows = np.array([key.window.row + key.window.height / 2 for key in keys])
     cols = np.array([key.window.col + key.window.width / 2 for key in keys])
     lons, lats = view.grid.to_lonlat(rows, cols)

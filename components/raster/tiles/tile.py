@@ -1,4 +1,4 @@
-"""A tile: pixels with their identity and georeference."""
+"""Tile: pixels with their identity and georeference."""
 
 import math
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from components.raster.tiles.valid_mask import Mask, Pixels
 
 @dataclass(frozen=True)
 class TileReject:
-    """A tile that was planned and cannot be used."""
+    """A planned tile that cannot be used."""
 
     key: TileKey
     reason: Reason
@@ -28,9 +28,8 @@ class Tile:
 
     Attributes:
         key: scene and window.
-        pixels: (H, W, C) in the view's dtype. Where the window leaves the scene they are the
-            bands' nodata value, or 0.
-        valid: (H, W), True where all (or any, by the view's setting) bands were measured.
+        pixels: (H, W, C) in the view's dtype; outside the scene the bands' nodata value, or 0.
+            valid: (H, W), True where all (or any, by the view's setting) bands were measured.
         transform: exact affine of this tile: (column, row) to map coordinates.
         crs: as in the grid; None for pixel coordinates.
         lonlat: WGS84 longitude and latitude of the centre in degrees; NaN without a CRS.
@@ -76,7 +75,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class BandStatistics:
-    """Statistics of each band's finite valid values; NaN where there are none."""
+    """Statistics of each band's finite valid values; NaN if there are none."""
 
     mean: tuple[float, ...]
     stddev: tuple[float, ...]
@@ -87,7 +86,7 @@ class BandStatistics:
 def band_statistics(pixels: Pixels, valid: Mask) -> BandStatistics:
     """Computes statistics of (H, W, C) pixels over valid ones; population standard deviation."""
     everywhere = bool(valid.all())
-    # Band by band, each laid out in a row first: ten times as fast as along the last axis.
+    # Band by band, each made contiguous first: ten times as fast as along the last axis.
     bands = [
         np.ascontiguousarray(pixels[..., band]).ravel() if everywhere else pixels[..., band][valid]
         for band in range(pixels.shape[2])
@@ -101,7 +100,7 @@ def _band_statistics(values: Pixels) -> tuple[float, float, float, float]:
     """Computes mean, deviation, least and largest of [N] values, moments in double precision."""
     wide: npt.NDArray[np.float64] = values.astype(np.float64)
     if values.dtype.kind == "f":
-        # A pixel that is valid because of another band may not be finite in this one.
+        # A pixel may be valid because of another band, and not finite in this one.
         wide = wide[np.isfinite(wide)]
     if not wide.size:
         return (math.nan,) * 4

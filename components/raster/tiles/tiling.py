@@ -1,4 +1,4 @@
-"""Layout of a scene's tiles, from its size alone."""
+"""Layout of a scene's tiles, from only its size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Tiling(Frozen):
         if self.overlap == "train" and self.size_px % self.step_px:
             raise ValueError(
                 f"overlap: train needs a size_px ({self.size_px}) that is a multiple of stride_px "
-                f"({self.step_px}): tiles of the other splits stand side by side"
+                f"({self.step_px}): tiles of the other splits lie side by side"
             )
         return self
 
@@ -71,13 +71,13 @@ class Tiling(Frozen):
 
 @dataclass(frozen=True)
 class TilePlan:
-    """The tiles of one scene: a lattice, and an area that thins it out.
+    """The tiles of one scene: a lattice, and optionally an area that restricts it.
 
     Tiles are made on demand; a plan of a million tiles is as small as one of ten.
 
     Attributes:
-        rows: the first rows of the lattice's tiles, rising.
-        cols: the first columns.
+        rows: first row of each row of tiles, rising.
+        cols: first column of each column of tiles.
         area: WKB of the area of interest in pixel coordinates (x = column, y = row), or None.
     """
 
@@ -92,12 +92,12 @@ class TilePlan:
 
     @property
     def lattice_count(self) -> int:
-        """Number of tiles of the whole lattice, before the area thins it out."""
+        """Number of tiles of the whole lattice, without the restriction to the area."""
         return len(self.rows) * len(self.cols)
 
     @property
     def extent(self) -> Window:
-        """Window of the existing pixels."""
+        """Window of the scene's pixels."""
         return Window(0, 0, self.height_px, self.width_px)
 
     def window(self, row_number: int, col_number: int) -> Window:
@@ -135,9 +135,9 @@ class TilePlan:
 def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[int, ...]:
     """Returns the starts of tiles along one axis of a raster.
 
-    Multiples of the stride, up to the first tile that reaches the end; the edge policy then
-    pads, moves or drops the one that stands over. With `pad` and `snap` every pixel is in a tile
-    unless the stride is larger than the size, which leaves the requested gaps.
+    Multiples of the stride, up to the first tile that reaches the end; the edge policy then pads,
+    moves or drops a tile that extends beyond it. With `pad` and `snap` every pixel is in a tile
+    unless the stride is larger than the size, which leaves gaps.
 
     >>> starts(100, 32, 32, "pad")
     (0, 32, 64, 96)
@@ -159,9 +159,9 @@ def starts(length_px: int, size_px: int, stride_px: int, edge: Edge) -> tuple[in
 
 
 def _lattice(length_px: int, tiling: Tiling) -> tuple[int, ...]:
-    """Returns the starts of tiles along one axis, the disjoint ones among them.
+    """Returns the starts of tiles along one axis, including those of the disjoint tiles.
 
-    The last of these may begin after a tile of the finer stride has reached the end.
+    The last disjoint one may begin after a tile at the finer stride has reached the end.
     """
     if not length_px:
         return ()
@@ -180,15 +180,15 @@ def plan_tiles(
     area: shapely.Geometry | None = None,
     within: Window | None = None,
 ) -> TilePlan:
-    """Plans the tiles of a scene, from its grid alone; no pixel is read.
+    """Plans the tiles of a scene from its grid; no pixel is read.
 
     Args:
         scene_id: goes into every key.
         grid: of the scene or of its warped view.
         tiling: sizes and policies.
         area: keeps the tiles in it, in pixel coordinates of the grid (see `areas.area_in_pixels`).
-        within: begins the lattice at this window's corner and ends it at its edges, instead of the
-            scene's. The edge policy then holds for the window; tiles show what lies beyond it.
+        within: window whose corner and edges bound the lattice instead of the scene's. The edge
+            policy then applies to the window; tiles show pixels beyond it.
 
     Raises:
         SceneRejected: the scene has no tile under this tiling.

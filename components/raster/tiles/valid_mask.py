@@ -1,10 +1,10 @@
-"""One mask of valid pixels, combined from all nodata values, masks and alpha bands.
+"""Mask of valid pixels, combined from all nodata values, masks and alpha bands.
 
-A pixel is valid when every selected band was measured there (`all`), or at least one (`any`).
-A band was measured where its value is a finite number and not its nodata value, and where its own
-mask band, if the file has one for each band, is not zero. A mask band of the whole file, or an
-alpha band, rules out a pixel where it is zero; partly transparent pixels are valid. The rules add
-up: a file with a nodata value and a mask loses the pixels of both.
+A pixel is valid if every selected band was measured there (`all`), or at least one (`any`). A band
+was measured where its value is finite and not its nodata value, and where its own mask band, if the
+file has one for each band, is not zero. A mask band of the whole file, or an alpha band, excludes
+pixels where it is zero; partly transparent pixels are valid. The rules combine: a file with a
+nodata value and a mask loses the pixels of both.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,9 +27,9 @@ Mask = npt.NDArray[np.bool_]
 
 
 def stored_nodata(nodata: float | None, dtype: str) -> np.generic | None:
-    """Returns a nodata value in a dtype of pixels; None when no pixel can equal it.
+    """Returns a nodata value in a dtype of pixels; None if no pixel can equal it.
 
-    Files declare -9999 for uint8 bands, and float64 text for float32 pixels.
+    Some files declare -9999 for uint8 bands, or a float64 number for float32 pixels.
 
     >>> int(stored_nodata(0, "uint16"))
     0
@@ -59,7 +59,7 @@ def valid_by_value(
 
     Args:
         pixels: (H, W, C).
-        nodata: for each band, as `stored_nodata` gives it.
+        nodata: of each band, from `stored_nodata`.
         valid_when: `all` bands or `any`.
 
     Returns:
@@ -75,8 +75,8 @@ def valid_by_value(
     word = _WORDS.get(pixels.shape[2])
     if word is None:
         return combine((~missing[..., band] for band in range(missing.shape[2])), valid_when)
-    # The bands' flags of a pixel, one byte each, are compared as one number: numpy's own
-    # reductions over so short an axis take ten times as long.
+    # A pixel's flags, one byte for each band, are compared as one number: numpy's own reductions
+    # take ten times as long over such a short axis.
     answers = missing.view(word)[..., 0]
     valid: Mask = answers == 0 if valid_when == "all" else answers != _all_true(word)
     return valid

@@ -1,4 +1,4 @@
-"""Views of scenes: selected bands, as they are or warped onto another grid."""
+"""Views of scenes: selected bands, on their own grid or warped onto another."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ ValidWhen = Literal["all", "any"]
 
 #: Windows of a warped view are computed in blocks of this many rows and columns.
 WARPED_BLOCK_PX = 512
-#: The dtype in which models compute, so it is always allowed for tiles.
+#: The dtype in which models compute, which is always allowed for tiles.
 COUNTING_DTYPE = "float32"
 #: The dtype of tiles whose numbers were scaled.
 SCALED_DTYPE = "float32"
@@ -71,14 +71,15 @@ class Warp(Frozen):
 
 @dataclass(frozen=True)
 class View:
-    """Bands of a scene on one grid; the plan of tiles and the reader both start from it.
+    """Bands of a scene on one grid: the basis of the tile plan and of the reader.
 
     Attributes:
-        resampling: how pixels come onto the grid; None when they are the files' own.
+        resampling: method by which pixels are warped onto the grid; None if they are the files'
+        own.
         dtype: of the tiles; every band's values fit in it unchanged, unless they are scaled.
         valid_when: whether `all` bands or `any` band must be measured for a pixel to be valid.
-        stored_dtype: of the files' numbers, where tiles hold them scaled or rounded; None: as they
-            are.
+        stored_dtype: of the files' numbers, if tiles hold them scaled or rounded; None if they are
+            unchanged.
     """
 
     scene: Scene
@@ -112,7 +113,7 @@ class View:
 
     @property
     def own_file(self) -> RasterFile | None:
-        """The file whose pixels the grid has; None where a warp made another grid."""
+        """The file whose pixels the grid has; None if a warp made another grid."""
         files = (band.file for band in (*self.bands, *self.scene.bands))
         return next((file for file in files if file.grid == self.grid), None)
 
@@ -125,7 +126,7 @@ class View:
 
     @property
     def block_shift(self) -> tuple[int, int]:
-        """(rows, columns) of the first blocks that begin before the grid's first row and column."""
+        """(rows, columns) of the first blocks that lie before the grid's first row and column."""
         return (0, 0) if self.resampling is not None else self._largest_blocks.block_shift
 
     @property
@@ -152,9 +153,9 @@ def view_scene(
     Args:
         scene: whose files are read.
         wanted: bands by name, common name or position from 1, in this order; empty means all.
-        warp: the grid to warp to; None, or one that is the scene's own, leaves pixels untouched.
+        warp: the grid to warp to; None, or the scene's own, leaves pixels untouched.
         dtype: a wider one for the tiles. Bands of differing dtypes need it. float32, in which
-            models count, takes values of any dtype and rounds them.
+            models compute, takes values of any dtype and rounds them.
         valid_when: see `View`.
         values: `scaled` applies each band's scale and offset, after any warp.
 
@@ -187,7 +188,7 @@ def view_scene(
 
 
 def check_samples(view: View) -> None:
-    """Rejects a view whose tiles no payload can hold.
+    """Rejects a view whose tiles a payload cannot hold.
 
     Raises:
         SceneRejected: its dtype is not one of `SAMPLE_TYPES`.
@@ -197,8 +198,7 @@ def check_samples(view: View) -> None:
             view.scene.scene_id,
             Reason.UNSUPPORTED_DTYPE,
             f"its samples are of type {view.dtype}; convert them to one of "
-            f"{', '.join(SAMPLE_TYPES)}. Setting dtype: {COUNTING_DTYPE} does so: models count in "
-            "it.",
+            f"{', '.join(SAMPLE_TYPES)}. Set dtype: {COUNTING_DTYPE}, in which models compute.",
         )
 
 
@@ -210,20 +210,20 @@ def scaling_to_read(values: Values | None, given: Scaling | None) -> Scaling | N
 def view_on(
     scene: Scene, grid: Grid, band: str | int = 1, *, orientation: Orientation | None = UPRIGHT
 ) -> View:
-    """Views a band of a class scene on another scene's grid, each pixel the nearest class.
+    """Views a band of a class scene on another scene's grid, by the nearest class of each pixel.
 
-    A scene without a map is taken to lie on the other's file pixel by pixel when it has its size
-    and names no coordinates other than those of its pixels or of that file.
+    A scene without a CRS is assumed to match the other's file pixel by pixel if it has the same
+    size, and its coordinates are those of its pixels or of that file.
 
     Args:
         scene: of classes.
         grid: of the other scene.
         band: by name or position.
-        orientation: how the other scene's file is stored: a scene without a map is stored alike.
-            None where the grid is that of no file.
+        orientation: of the other scene's file, which a scene without a CRS shares. None if the grid
+            is not that of a file.
 
     Raises:
-        SceneRejected: it has no map and another size or place, or no such band.
+        SceneRejected: it has no CRS and another size or place, or no such band.
     """
     bands = scene.select((band,))
     own = bands[0].file.grid
@@ -244,7 +244,7 @@ def view_on(
 
 
 def _stored_as(bands: Sequence[Band], grid: Grid, orientation: Orientation) -> tuple[Band, ...]:
-    """Returns bands of files without a map, aligned with a grid pixel by pixel."""
+    """Returns bands of files without a CRS, aligned with a grid pixel by pixel."""
 
     def placed(file: RasterFile) -> RasterFile:
         blocks = orientation.shape(*file.block_shape)
@@ -254,7 +254,7 @@ def _stored_as(bands: Sequence[Band], grid: Grid, orientation: Orientation) -> t
 
 
 def _refuse_elsewhere(scene_id: str, own: Grid, grid: Grid, orientation: Orientation) -> None:
-    """Raises SceneRejected where a grid without a CRS names a place other than a file's."""
+    """Raises SceneRejected if a grid without a CRS has coordinates other than the file's."""
     a, b, c, d, e, f = own.transform[:6]
     counts_pixels = (a, b, c, d, abs(e)) == (1, 0, 0, 0, 1) and f in (0, own.height_px)
     to_stored = orientation.to_stored(grid.height_px, grid.width_px)
@@ -271,8 +271,8 @@ def _refuse_elsewhere(scene_id: str, own: Grid, grid: Grid, orientation: Orienta
 def target_grid(scene_id: str, source: Grid, warp: Warp) -> Grid:
     """Computes the target grid of a warp: north up, its origin on whole multiples of the GSD.
 
-    Scenes that are warped to the same CRS and GSD therefore share one lattice of pixels.
-    The extent is the smallest such rectangle that holds the scene.
+    So scenes that are warped to the same CRS and GSD share one lattice of pixels. The extent is the
+    smallest such rectangle that contains the scene.
 
     Raises:
         SceneRejected: there is no such grid.
@@ -362,7 +362,7 @@ def _check_masks(scene_id: str, bands: Sequence[Band]) -> None:
                 scene_id,
                 Reason.CANNOT_WARP,
                 f"{band.file.path} has a mask for each band, or a mask and a nodata value, and "
-                "GDAL warps with one of them only. Write it anew with one mask.",
+                "GDAL warps with one of them only. Write it again with one mask.",
             )
 
 
@@ -405,7 +405,7 @@ def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple
     lossy = [name for name in found if not np.can_cast(name, dtype, "safe")]
     if not lossy:
         return dtype, None
-    if dtype == COUNTING_DTYPE:  # the model would round them as well
+    if dtype == COUNTING_DTYPE:  # the model would round them too
         return dtype, str(np.result_type(*found))
     raise SceneRejected(
         scene_id,
@@ -415,6 +415,6 @@ def _unscaled(scene_id: str, bands: Sequence[Band], wanted: str | None) -> tuple
 
 
 def _holding(*dtypes: str) -> str:
-    """Returns a payload dtype for values of others: an exact one if possible, else float32."""
+    """Returns a payload dtype for values of several others: exact if possible, else float32."""
     exact = str(np.result_type(*dtypes))
     return exact if exact in SAMPLE_TYPES else COUNTING_DTYPE

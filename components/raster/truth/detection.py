@@ -63,8 +63,8 @@ def tile_boxes(
     Args:
         shapes: polygons (or boxes), one for each object; points need a size.
         window: the tile.
-        min_visible: objects with a smaller share of their ground in the tile are left out.
-        point_size_px: side of the square that stands for a point.
+        min_visible: objects with a smaller share of their area in the tile are left out.
+        point_size_px: side of the square that represents a point.
 
     Raises:
         ConfigError: there are points and no size.

@@ -28,7 +28,7 @@ class ClassesTarget(Frozen):
     to: Literal["classes"] = "classes"
     rule: Literal["any", "fraction"] = Field(
         default="any",
-        description="Which shapes count: all that share ground, or those above min_fraction.",
+        description="Shapes that count: all that intersect the tile, or those above min_fraction.",
     )
     min_fraction: float = Field(
         default=0.05, gt=0, le=1, description="least share of the area, for the rule fraction"
@@ -53,7 +53,7 @@ def tile_classes(
     rule: Literal["any", "fraction"],
     min_fraction: float = 0.0,
 ) -> tuple[int, ...]:
-    """Returns every class that shares ground with a tile (`any`), or a least share (`fraction`)."""
+    """Returns every class that intersects a tile (`any`), or covers a least share (`fraction`)."""
     least = min_fraction if rule == "fraction" else 0.0
     covered = shares(shapes, window)
     return tuple(sorted(index for index, share in covered.items() if share >= least and share))

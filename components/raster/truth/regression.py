@@ -39,7 +39,7 @@ class NumberTarget(Frozen):
     def of_shapes(
         self, shapes: PlacedShapes, window: Window, valid: Mask, classes: Sequence[str]
     ) -> Truth | None:
-        """Returns the number of a tile from shapes; None where none provides one."""
+        """Returns the number of a tile from shapes; None if none provides one."""
         number = tile_number(shapes, window, self.rule)
         return None if number is None else Truth(number=number)
 
@@ -51,10 +51,10 @@ class NumberTarget(Frozen):
 def tile_number(
     shapes: PlacedShapes, window: Window, rule: Literal["mean", "centre", "count"]
 ) -> float | None:
-    """Returns a number for a tile; None when no shape provides one.
+    """Returns a number for a tile; None if no shape provides one.
 
-    mean: of the shapes' numbers, weighted by the ground they share with the tile (points: plain).
-    centre: of the shape on top at the centre. count: how many shapes share ground with it.
+    mean: of the shapes' numbers, weighted by their area in the tile (points: unweighted).
+    centre: of the topmost shape at the centre. count: number of shapes that intersect it.
     """
     if rule == "centre":
         top = top_at_centre(shapes, window)

@@ -17,7 +17,7 @@ from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 from components.raster.truth.value import Truth
 
-#: Coverage of a pixel is counted on this many lines each way.
+#: Subpixels along each side of a pixel, by which its coverage is counted.
 SUBPIXELS = 8
 
 
@@ -42,7 +42,7 @@ class MaskTarget(Frozen):
     def of_shapes(
         self, shapes: PlacedShapes, window: Window, valid: Mask, classes: Sequence[str]
     ) -> Truth | None:
-        """Returns the mask of a tile from shapes; None where no pixel has a class."""
+        """Returns the mask of a tile from shapes; None if no pixel has a class."""
         background = None if self.background is None else list(classes).index(self.background)
         mask = tile_mask(
             shapes,
@@ -56,7 +56,7 @@ class MaskTarget(Frozen):
         return self.of_mask(mask, classes)
 
     def of_mask(self, mask: MaskPixels, classes: Sequence[str]) -> Truth | None:
-        """Returns the mask itself; None where no pixel has a class."""
+        """Returns the mask itself; None if no pixel has a class."""
         if (mask == ignore_value(len(classes))).all():
             return None
         return Truth(mask=mask)
@@ -78,12 +78,12 @@ def tile_mask(
         shapes: polygons; points only count under `any`.
         window: the tile.
         class_count: of the run; decides dtype and ignore value (`targets.ignore_value`).
-        rule: which shape a pixel gets. centre: the one at its centre; any: one that touches it;
-            majority: the class with the largest share of it, if that is more than what no shape
-            covers; fraction: the class with the largest share, if that is at least min_fraction.
+        rule: class of a pixel. centre: of the shape at its centre; any: of one that touches it;
+            majority: the one with the largest share of it, if that exceeds the uncovered share;
+            fraction: the one with the largest share, if that is at least min_fraction.
         min_fraction: for the rule `fraction`.
-        background: class of ground that no shape covers; None makes that ground ignored.
-        valid: pixels that are not valid are ignored whatever covers them.
+        background: class outside all shapes; None: these pixels are ignored.
+        valid: invalid pixels are ignored whatever covers them.
     """
     empty = ignore_value(class_count) if background is None else background
     found = shapes.in_window(window)

@@ -1,7 +1,7 @@
-"""Shares of a tile's ground that labelled shapes cover.
+"""Shares of a tile's area that labelled shapes cover.
 
-Ground that several shapes of one class cover counts once. Where shapes of different classes
-overlap, each has its share; at a point the later one of the file lies on top.
+Area covered by several shapes of one class counts once. Where shapes of different classes overlap,
+each has its share; at a point, the later one in the file lies on top.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from components.raster.tiles.key import Window
 
 
 def shares(shapes: PlacedShapes, window: Window) -> dict[int, float]:
-    """Computes each class's share (0 to 1) of a window's ground; for points, of its points."""
+    """Computes each class's share (0 to 1) of a window's area; for points, of its points."""
     found = shapes.in_window(window)
     points = shapes.is_point[found]
     if points.all():

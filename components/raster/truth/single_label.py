@@ -38,11 +38,11 @@ class ClassTarget(Frozen):
     def of_shapes(
         self, shapes: PlacedShapes, window: Window, valid: Mask, classes: Sequence[str]
     ) -> Truth | None:
-        """Returns the class of a tile from shapes; None where it has none."""
+        """Returns the class of a tile from shapes; None if it has none."""
         return self._truth(tile_class(shapes, window, self.rule), classes)
 
     def of_mask(self, mask: MaskPixels, classes: Sequence[str]) -> Truth | None:
-        """Returns the class of a tile from its mask; None where it has none."""
+        """Returns the class of a tile from its mask; None if it has none."""
         return self._truth(class_of_mask(mask, len(classes), self.rule), classes)
 
     def _truth(self, index: int | None, classes: Sequence[str]) -> Truth | None:
@@ -53,11 +53,11 @@ class ClassTarget(Frozen):
 def tile_class(
     shapes: PlacedShapes, window: Window, rule: Literal["majority", "centre"]
 ) -> int | None:
-    """Returns one class for a tile; None when it has none.
+    """Returns one class for a tile; None if it has none.
 
-    majority: the class with the largest share, if that is more than what no shape covers; of two
-    with the same share, the first. For points: the class of most of them.
-    centre: the class of the shape that lies on top at the tile's centre.
+    majority: the class with the largest share, if that exceeds the uncovered share; the first of
+    two with the same share. For points: the class of most of them.
+    centre: the class of the topmost shape at the tile's centre.
     """
     if rule == "centre":
         top = top_at_centre(shapes, window)
@@ -73,9 +73,9 @@ def tile_class(
 def class_of_mask(
     mask: MaskPixels, class_count: int, rule: Literal["majority", "centre"]
 ) -> int | None:
-    """Returns one class for a tile from its mask (H, W); None where there is no truth.
+    """Returns one class for a tile from its mask (H, W); None if there is no truth.
 
-    majority: the class of most pixels that have one; of two with equally many, the first.
+    majority: the class of most pixels that have one; the first of two with equally many.
     centre: the class of the pixel at the tile's centre (below and right of it, for even sizes).
 
     >>> mask = np.array([[0, 1], [1, 255]], np.uint8)  # 255: ignored

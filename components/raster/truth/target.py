@@ -1,4 +1,4 @@
-"""Protocol of a target: the truth of a tile from labels, for one task."""
+"""Protocol of a target, which finds the truth of a tile from labels for one task."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol
@@ -16,10 +16,10 @@ class Target(Protocol):
 
     Attributes:
         task: of the examples.
-        from_masks: the classes of pixels tell the truth.
+        from_masks: the classes of pixels determine it.
         from_boxes: boxes with classes determine it.
-        reads_numbers: it follows from the numbers of shapes.
-        background: class of ground without a label, or None.
+        reads_numbers: the numbers of shapes determine it.
+        background: class of unlabelled area, or None.
     """
 
     task: ClassVar[Task]

@@ -19,7 +19,7 @@ class Truth:
     boxes: Boxes | None = None
 
     def names(self, classes: Sequence[str]) -> tuple[str, ...]:
-        """Returns the classes that the truth shows, out of the run's classes."""
+        """Returns those of the run's classes that occur in the truth."""
         if self.label is not None:
             return (self.label,)
         if self.labels is not None:

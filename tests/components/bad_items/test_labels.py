@@ -114,7 +114,8 @@ def test_labels_in_a_system_that_leads_nowhere_are_refused_by_name(two_tiles, tm
     path = write_geopackage(tmp_path / "labels.gpkg", wkb, ["a"], crs="IAU_2015:49910")
     labels = {"kind": "shapes", "path": path, "class_field": "crop"}
     with pytest.raises(
-        DataError, match=r"its labels in .*labels\.gpkg: Mars .* does not lead to .*ogr2ogr -a_srs"
+        DataError,
+        match=r"its labels in .*labels\.gpkg: Mars .* cannot be transformed to .*ogr2ogr -a_srs",
     ):
         run(tree(two_tiles, labels=labels, **TO_CLASS))
 
@@ -165,7 +166,7 @@ def test_a_broken_polygon_of_drawn_splits_is_one_reject(two_tiles, tmp_path):
 def test_drawn_splits_that_lead_nowhere_are_refused_by_name(two_tiles, tmp_path):
     path = write_geopackage(tmp_path / "drawn.gpkg", [polygon_wkb(LEFT)], ["train"], crs=LOCAL)
     by_area = {"by": "area", "path": path, "field": "crop"}
-    with pytest.raises(DataError, match=r"drawn\.gpkg.*does not lead to OGC:CRS84"):
+    with pytest.raises(DataError, match=r"drawn\.gpkg.*cannot be transformed to OGC:CRS84"):
         run(tree(two_tiles, split_by=by_area))
 
 

@@ -100,7 +100,7 @@ def test_no_way_leads_from_elsewhere_to_the_earth(source, target):
         reproject(source, target, np.array([10.0]), np.array([10.0]))
     name = "Drone survey" if source == LOCAL else source
     assert str(caught.value) == (
-        f"{name} does not lead to {target}: PROJ knows no coordinate operation"
+        f"{name} cannot be transformed to {target}: PROJ knows no coordinate operation"
     )
 
 

@@ -28,12 +28,12 @@ MARS = (
     'PRIMEM["Reference_Meridian",0],UNIT["Degree",0.0174532925199433]]'
 )
 NOWHERE = {
-    "local": (LOCAL, from_origin(100, 500, 0.1, 0.1), "Drone survey is a system of its own"),
-    "vertical": ("EPSG:5773", DEGREES, "a system of its own"),
-    "geocentric": ("EPSG:4978", DEGREES, "a system of its own"),
-    "Mars": ("IAU_2015:49900", DEGREES, "IAU_2015:49900 does not lead to OGC:CRS84"),
-    "Mars by WKT": (MARS, DEGREES, "Mars 2000 does not lead to OGC:CRS84"),
-    "Moon in metres": ("IAU_2015:30110", from_origin(0, 0, 100, 100), "does not lead to"),
+    "local": (LOCAL, from_origin(100, 500, 0.1, 0.1), "Drone survey is neither a geographic nor"),
+    "vertical": ("EPSG:5773", DEGREES, "neither a geographic nor a projected system"),
+    "geocentric": ("EPSG:4978", DEGREES, "neither a geographic nor a projected system"),
+    "Mars": ("IAU_2015:49900", DEGREES, "IAU_2015:49900 cannot be transformed to OGC:CRS84"),
+    "Mars by WKT": (MARS, DEGREES, "Mars 2000 cannot be transformed to OGC:CRS84"),
+    "Moon in metres": ("IAU_2015:30110", from_origin(0, 0, 100, 100), "cannot be transformed to"),
     "metres called degrees": ("EPSG:4326", from_origin(5e5, 5e6, 10, 10), "reach latitude 5e+06"),
     "two pixels over the pole": ("EPSG:4326", from_origin(0, 92, 1, 1), "reach latitude 92"),
     "beside the disk": (
@@ -234,7 +234,9 @@ def test_an_area_off_the_earth_is_refused_by_name(two_tiles, tmp_path):
         text.replace('"FeatureCollection",', '"FeatureCollection", "crs": {"type": "name", '
                      '"properties": {"name": "urn:ogc:def:crs:IAU_2015::49900"}},')
     )  # fmt: skip
-    with pytest.raises(ConfigError, match=r"source\.area: .*mars\.geojson: .*does not lead to"):
+    with pytest.raises(
+        ConfigError, match=r"source\.area: .*mars\.geojson: .*cannot be transformed to"
+    ):
         run(tree(two_tiles, area=area))
 
 

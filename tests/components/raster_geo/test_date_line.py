@@ -103,7 +103,7 @@ def test_items_on_both_sides_are_found(tmp_path: Path) -> None:
         ((500_000, 0, 600_000, 100_000), "degrees"),
         ((0, 0, 181, 1), "degrees"),
         ((0, -91, 1, 1), "degrees"),
-        ((178, -16, 180, -20), "south -16 is north of north -20"),
+        ((178, -16, 180, -20), "south, -16, is greater than north, -20"),
         ((0, 0, float("nan"), 1), "finite"),
         ((0, 0, 1, float("inf")), "finite"),
         ((0, 0, 1), "required"),
