@@ -1,1 +1,1 @@
-"""Out-of-fold answers of models held against the labels, to find wrong ones."""
+"""Finds wrong labels by comparing them with the out-of-fold answers of models."""

@@ -1,4 +1,4 @@
-"""From what models answer for examples that they never saw to label issues."""
+"""Label issues, found from models' answers for examples that they were not trained on."""
 
 import zlib
 from pathlib import Path
@@ -13,10 +13,10 @@ from components.raster.task import SINGLE_LABEL, WITHOUT_CLASSES
 
 
 class Audit:
-    """Collects the predictions of one or several models for examples that these never saw.
+    """Collects predictions of one or more models for examples that they were not trained on.
 
     Args:
-        head: of the predictions.
+        head: head of the predictions.
     """
 
     def __init__(self, head: Head) -> None:
@@ -51,8 +51,8 @@ def audit_predictions(path: Path, most_numbers: int | None = None) -> Audit:
 
     Args:
         path: the file of predictions.
-        most_numbers: bound of the memory, in probabilities (of masks and boxes, in numbers that the
-            table holds of them): of more, as many examples are drawn by lot.
+        most_numbers: memory limit as a count of probabilities (for masks and boxes, of the numbers
+            that the table holds for them); a larger split is sampled at random.
 
     Raises:
         DataError: the file has no predictions.
@@ -76,7 +76,7 @@ def _prediction(row: PredictionRow, head: Head) -> Any:
 
 
 def _truth(text: str, head: Head) -> Any:
-    """Returns the number, the index of the class, or of several classes the presence of each."""
+    """Returns the number, the class's index, or for several classes the presence of each."""
     if head.task in WITHOUT_CLASSES:
         return float(text)
     names = head.names(text)

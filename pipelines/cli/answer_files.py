@@ -82,7 +82,7 @@ def write_answer(
     if image is None:
         raise ConfigError(
             f"{path}: the boxes are in pixels of the model's image, whose size is not known here: "
-            "call this where the skymill.yaml of the model lies, without --model"
+            "run this in the folder of the model's skymill.yaml, without --model"
         )
     return _write_objects(prediction, geometry, target, image)
 
@@ -152,7 +152,7 @@ def _write_geotiff(
         "compress": "deflate",
     }
     with warnings.catch_warnings():
-        # A raster that is not georeferenced gives one that is not either.
+        # Without georeferencing in the input there is none in the output.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         with rasterio.open(file, "w", **profile) as dataset:
             dataset.write(raster, 1)

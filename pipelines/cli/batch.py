@@ -10,7 +10,7 @@ import click
 
 from components.raster.errors import ConfigError
 from pipelines.cli.options import DEFAULT_CONFIG, LocalPath, config_option, json_option
-from pipelines.cli.stopping import told_when_stopped
+from pipelines.cli.stopping import message_if_stopped
 
 if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
@@ -102,10 +102,10 @@ def command(
     }
     given = {name: value for name, value in given.items() if value is not None}
     settings = prediction_settings(config, source, kind, base, given)
-    stopped = "Finished shards stay. The same command continues with the others."
-    with told_when_stopped(stopped), output_to_log(os.devnull):
+    stopped = "Finished shards are kept. The same command continues with the rest."
+    with message_if_stopped(stopped), output_to_log(os.devnull):
         result = _run(settings, base, output, config, processes, overwrite=overwrite)
-    _tell(result, as_json)
+    _print_result(result, as_json)
     finding = few_rejects(result.summary, settings.max_reject_fraction)
     if not finding.passed:
         click.echo(f"blocked: {finding.detail}", err=True)
@@ -134,7 +134,7 @@ def prediction_settings(
     from pipelines.prediction.config import PredictionConfig
 
     if source is None and kind is not None:
-        raise click.UsageError("--kind is about a SOURCE: name one, or leave --kind out")
+        raise click.UsageError("--kind needs a SOURCE: name one, or leave --kind out")
     known = config.prediction if config else None
     if source is None and known is None:
         raise ConfigError(
@@ -155,8 +155,7 @@ def prediction_settings(
 
 
 def for_workers(place: str | None, config: "PipelineConfig | None") -> str | None:
-    """Returns a place that was named on the command line as workers find it, whose folder is
-    another one."""
+    """Makes a path of the command line absolute where workers run in another folder."""
     from components.raster.location import is_remote, local_path
     from pipelines.config.beam import workers_elsewhere
 
@@ -205,7 +204,7 @@ def _run(
     return predict_archive(plan, folder, lambda: make_pipeline(options), overwrite=overwrite)
 
 
-def _tell(result: "Predicted", as_json: bool) -> None:
+def _print_result(result: "Predicted", as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(asdict(result)))
         return

@@ -49,7 +49,7 @@ def _print_examples(examples: Examples) -> None:
     click.echo(
         f"same examples: {examples.common:,}, B better on {examples.better:,}, "
         f"worse on {examples.worse:,}{chance}; only in A {examples.only_a:,}, only in B "
-        f"{examples.only_b:,}; with another truth {examples.other_truth:,}"
+        f"{examples.only_b:,}; with different truth {examples.other_truth:,}"
     )
     if examples.flips:
         table = plain_table(

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pipelines.config.tree import PipelineConfig
     from serving.client.raster_reading import RasterReading
 
-#: Methods that give heat maps (`components.explanation.heat_maps`), and the one of examples.
+#: Methods that give heat maps (`components.explanation.heat_maps`), and that of examples.
 _GRADIENTS, _TRACIN = "gradients", "tracin"
 _METHODS = (_GRADIENTS, "xrai", "occlusion", "lime", "shap", _TRACIN)
 _CARDS = 8
@@ -152,7 +152,7 @@ def _from_server(
         needs = client.needs(version)
         if needs is None:
             raise SkymillError(
-                f"{server}: the model {name} tells no contract, so that its images "
+                f"{server}: the model {name} does not publish its contract, so its images "
                 "cannot be shown. Give --model-base"
             )
         reading = reading.meeting(needs, any_size)
@@ -202,7 +202,7 @@ def _from_model(
             picture = shown(image, model.contract.image)
             found = METHODS[method](model, image, target)
         except ConfigError:
-            raise  # a package is missing: so it is for every image
+            raise  # a package is missing, for every image alike
         except (SkymillError, OSError) as error:
             yield _refused(path, error)
             continue

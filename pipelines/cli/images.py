@@ -1,4 +1,4 @@
-"""Image files that a command is given, and how to read them."""
+"""Image files given to a command, and how to read them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 class OutputPaths:
-    """Output paths of the answers about files, each its own.
+    """Output paths of the answers, unique for each file.
 
-    A place is the path below the given folder, or the name of a given file, without its suffix;
-    where another file has taken it, with a number behind.
+    A path is the one below the given folder, or a given file's name, without the suffix; if
+    another file has it, a number is appended.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class OutputPaths:
         return self._places[path]
 
     def add(self, path: Path, relative: Path) -> None:
-        """Chooses the place of a file from its path relative to what was given."""
+        """Chooses the output path of a file from its path relative to the given one."""
         if path in self._places:
             return
         plain = relative.with_suffix("")
@@ -59,7 +59,7 @@ def image_files(paths: tuple[Path, ...], outputs: OutputPaths) -> Iterator[Path]
 
 
 def raster_reading(config: "PipelineConfig | None", given: Mapping[str, Any]) -> "RasterReading":
-    """Returns how to read GeoTIFFs: as ingest does by the configuration, with flags on top."""
+    """Returns how to read GeoTIFFs: the configuration's ingest settings, overridden by flags."""
     from serving.client.raster_reading import RasterReading
 
     found = RasterReading()

@@ -60,8 +60,8 @@ def connection_options(command: Command) -> Command:
 def optional_connection(command: Command) -> Command:
     """Adds `--kubeflow` and the connection options for a command that also works locally.
 
-    The argument `connection` is None unless `--kubeflow` or an address is given: a variable of the
-    environment alone never sends a command to a server.
+    The argument `connection` is None unless `--kubeflow` or an address is given: an environment
+    variable alone never sends a command to a server.
     """
 
     @functools.wraps(command)
@@ -154,7 +154,7 @@ def settings_of(settings: tuple[str, ...]) -> dict[str, str]:
         if not equals or not name:
             raise click.UsageError(f"--set {one}: is not NAME=VALUE")
         if name in found:
-            raise click.UsageError(f"--set {name}: stands there twice")
+            raise click.UsageError(f"--set {name}: is given twice")
         found[name] = value
     return found
 
@@ -180,7 +180,7 @@ def print_end(state: "RunState", connection: "Connection") -> None:
     if not state.succeeded:
         namespace = connection.namespace or "kubeflow"
         click.echo(
-            "What the steps said:\n"
+            "Logs of the steps:\n"
             f"  kubectl -n {namespace} logs --all-containers --prefix --tail=40 "
             f"-l pipeline/runid={state.run_id}"
         )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def print_list(connection: "Connection", most: int, as_json: bool) -> None:
-    """Prints the newest runs that are not archived, at most so many."""
+    """Prints up to `most` of the newest runs that are not archived."""
     states = _server(connection).newest_runs(most)
     if as_json:
         click.echo(json.dumps([state.to_dict() for state in states], indent=1))

@@ -1,4 +1,4 @@
-"""Runs of this machine, as `skymill runs` prints them."""
+"""Local runs, as `skymill runs` prints them."""
 
 import json
 import os
@@ -21,10 +21,10 @@ def workspace_of(workspace: str | None, config_path: str) -> Workspace:
 
 
 def find_record(place: Workspace, run_id: str) -> RunRecord:
-    """Returns the record of a run whose id may be cut short.
+    """Returns the record of the run with an id, or with the only id of that prefix.
 
     Raises:
-        click.UsageError: no run, or more than one, begins so.
+        click.UsageError: no run, or more than one, has that prefix.
     """
     found = [one for one in list_records(place.runs) if one.run_id.startswith(run_id)]
     if len(found) != 1:
@@ -37,7 +37,7 @@ def print_log(place: Workspace, record: RunRecord) -> None:
     """Prints the log of a run.
 
     Raises:
-        ConfigError: the run left none.
+        ConfigError: the run has no log.
     """
     path = os.path.join(place.run_dir(record.run_id), _LOG)
     try:
@@ -76,7 +76,7 @@ def print_list(records: list[RunRecord], runs_dir: str, as_json: bool) -> None:
 
 
 def print_one(record: RunRecord, folder: str, as_json: bool) -> None:
-    """Prints a run with whole paths on a terminal of any width, so that they can be copied."""
+    """Prints a run; its paths are unbroken at any terminal width, so that they can be copied."""
     if as_json:
         click.echo(json.dumps(asdict(record), indent=1))
         return

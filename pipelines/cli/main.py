@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def _drop_unwritten_output() -> None:
-    """Drops what cannot be written, as on a full disk; Python would try it again at its end."""
+    """Drops output that cannot be written, as on a full disk; Python would retry it at exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -17,7 +17,7 @@ from pipelines.cli.options import (
     local_model_base,
 )
 from pipelines.cli.quiet import without_native_output
-from pipelines.cli.stopping import told_when_stopped
+from pipelines.cli.stopping import message_if_stopped
 
 if TYPE_CHECKING:
     from components.mapping.config import MapConfig
@@ -190,18 +190,18 @@ def command(
     failed = 0
     for reject in map(MapReject.of_scene, found.rejects):
         failed += 1
-        _tell(reject, as_json)
+        _print_result(reject, as_json)
     show = None if as_json else _Progress(len(found.sources))
     made = map_scenes(found.sources, tile_model, config, output, overwrite=overwrite, on_scene=show)
-    with told_when_stopped("Finished maps stay. The same command continues with the others."):
+    with message_if_stopped("Finished maps are kept. The same command continues with the rest."):
         for result in made:
             failed += not isinstance(result, SceneMap)
-            _tell(result, as_json)
+            _print_result(result, as_json)
     ctx.exit(1 if failed else 0)
 
 
 def _config(settings: dict[str, Any]) -> "MapConfig":
-    """Builds the configuration of the flags that were given."""
+    """Builds the configuration from the given flags."""
     from pydantic import ValidationError
 
     from components.mapping.config import MapConfig, PolygonsConfig, SceneReading
@@ -296,7 +296,7 @@ class _Progress:
         def show(done: int, total: int) -> None:
             nonlocal printed, first
             now = time.monotonic()
-            first = first or done  # a continued run begins with what an earlier one did
+            first = first or done  # a continued run starts with the tiles of an earlier one
             if now - printed < _PROGRESS_EVERY_S and done < total:
                 return
             printed, text = now, f"{head}: {done:,} of {total:,} tiles ({done / total:.0%})"
@@ -315,7 +315,7 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
-def _tell(result: "SceneMap | MapReject", as_json: bool) -> None:
+def _print_result(result: "SceneMap | MapReject", as_json: bool) -> None:
     """Prints a scene's map, or why it has none."""
     from components.mapping.maps import SceneMap
     from components.raster.strict_json import strict_json

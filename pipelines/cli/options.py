@@ -21,7 +21,7 @@ class LocalPath(click.Path):
         param: click.Parameter | None,
         ctx: click.Context | None,
     ) -> Any:
-        """The path, in the type that was asked for."""
+        """Returns the path in the requested type."""
         from components.raster.location import is_remote, local_path
 
         text = os.fspath(value)
@@ -69,7 +69,7 @@ def local_model_base(base: str) -> Path:
 
 
 def echo_unchecked(config: "PipelineConfig") -> None:
-    """Says which code of the user's is not checked here, since its package is not installed."""
+    """Prints which of the user's code is not checked, since its package is not installed here."""
     from pipelines.definition.extensions import missing_extensions
 
     for reason in missing_extensions(config):

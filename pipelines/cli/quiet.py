@@ -24,7 +24,7 @@ def quiet_frameworks() -> None:
 
 
 def without_native_output(command: Callable[P, R]) -> Callable[P, R]:
-    """Decorates a command in whose process models are called: only its own lines are printed.
+    """Decorates a command that runs models in its process: only its own lines are printed.
 
     TensorFlow's native libraries report the machine's devices and fallbacks on descriptor 2,
     whatever their log level is. What `click.echo` writes goes where it went before.
@@ -41,7 +41,7 @@ def without_native_output(command: Callable[P, R]) -> Callable[P, R]:
 @contextlib.contextmanager
 def native_output_in(path: str) -> Iterator[None]:
     """Points descriptor 2, of native libraries, at a file; `sys.stderr` stays where it was."""
-    if sys.stderr is None:  # closed by whoever started the process
+    if sys.stderr is None:  # closed by the parent process
         yield
         return
     sys.stderr.flush()

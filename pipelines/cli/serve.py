@@ -76,7 +76,7 @@ def command(
         processes=processes,
     )
     with _log_of_failures() as log_path:
-        click.echo(f"Loading {model_base}; the frameworks' own words go to {log_path}", err=True)
+        click.echo(f"Loading {model_base}; the frameworks' output goes to {log_path}", err=True)
         with output_to_log(log_path) as terminal:
             logging.basicConfig(
                 level=logging.INFO, format="%(asctime)s %(message)s", stream=terminal.err.file
@@ -98,7 +98,7 @@ def _log_of_failures() -> Iterator[str]:
     os.close(handle)
     try:
         yield path
-    except (SkymillError, KeyboardInterrupt):  # explained to the user, or wanted
+    except (SkymillError, KeyboardInterrupt):  # reported to the user, or intended
         os.unlink(path)
         raise
     os.unlink(path)

@@ -27,8 +27,8 @@ def stop_like_ctrl_c() -> None:
 
 
 @contextmanager
-def told_when_stopped(message: str) -> Iterator[None]:
-    """Prints what remains and how to go on if the user stops the command meanwhile."""
+def message_if_stopped(message: str) -> Iterator[None]:
+    """Prints a message if the user stops the command within the block."""
     try:
         yield
     except KeyboardInterrupt:

@@ -14,9 +14,9 @@ from pipelines.cli.quiet import without_native_output
 if TYPE_CHECKING:
     from apache_beam import Pipeline
 
-#: Stands for the source of images that no folder holds.
+#: Stands in for the source where messages hold the images.
 _MESSAGES = "messages"
-#: Some time must pass, or a processor does nothing else.
+#: A minimum, so that polling does not keep a core busy.
 _SECONDS = click.FloatRange(0.01, 86_400)
 
 
@@ -115,7 +115,7 @@ def command(
     from apache_beam import Pipeline
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from pipelines.config.beam import BeamConfig, endless_options
+    from pipelines.config.beam import BeamConfig, unbounded_options
     from pipelines.prediction.config import StreamInput
     from pipelines.prediction.fitting import reading_for
     from pipelines.prediction.model import find_model
@@ -143,9 +143,9 @@ def command(
     reading = reading_for(settings, find_model(base, None)[1])
     job = StreamJob(settings.model_dump_json(), base, delay_s, window_s, refresh_s)
     options = [*(config.beam if config else BeamConfig()).options]
-    options += endless_options(options) if arriving.has_broker else []
+    options += unbounded_options(options) if arriving.has_broker else []
     arrivals = PredictStream(job, reading, for_workers(source, config) or "", poll_s)
-    # What ends a step is raised here as well; Beam's own report of it would be of Ctrl-C.
+    # An error of a step is raised here too; Beam's own report would repeat it, also for Ctrl-C.
     logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     watched = arriving.pubsub or arriving.kafka or source
     click.echo(f"watching {watched}; answers go to {output}")
@@ -154,7 +154,7 @@ def command(
     try:
         with alone, pipeline:
             _ = pipeline | arrivals
-    except BaseException as error:  # Beam wraps what ends a step
+    except BaseException as error:  # Beam wraps the error of a step
         _cancel(pipeline)
         if not isinstance(error, Exception):
             raise
@@ -164,17 +164,17 @@ def command(
 
 
 def _cancel(pipeline: "Pipeline") -> None:
-    """Ends the job of an engine, which would go on without the command."""
+    """Cancels the engine's job, which would outlive the command."""
     job = getattr(pipeline, "result", None)
     try:
         if job is not None:
             job.cancel()
-    except Exception as error:  # of the engine, whatever it is
+    except Exception as error:  # any error of the engine's client
         click.echo(f"the engine's job may still run: it could not be cancelled: {error}", err=True)
 
 
 def _is_stop(error: BaseException | None) -> bool:
-    """Checks whether an error comes of a signal to stop."""
+    """Checks whether an error was caused by a signal to stop."""
     while error is not None:
         if isinstance(error, KeyboardInterrupt):
             return True

@@ -52,5 +52,5 @@ def command(config_path: str, run_id: str | None, profile: str | None, as_json: 
 def _steps(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     if not (dash and first.isdecimal() and last.isdecimal() and 1 <= int(first) <= int(last)):
-        raise click.UsageError(f"--profile {text!r}: write the first and the last step, as 10-20")
+        raise click.UsageError(f"--profile {text!r}: write the first and last step, such as 10-20")
     return int(first), int(last)

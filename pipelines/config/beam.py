@@ -46,22 +46,22 @@ class BeamConfig(Frozen):
         return self.args if _value(self.args, "runner") else (IN_PROCESS[0], *self.args)
 
 
-def endless_options(args: Sequence[str]) -> list[str]:
-    """Returns the options that a pipeline of endless sources needs beside those given.
+def unbounded_options(args: Sequence[str]) -> list[str]:
+    """Returns the options that a pipeline with unbounded sources needs besides those given.
 
     Without checkpoints Flink ends its sources at once, and no message is ever answered.
 
-    >>> endless_options(["--runner=FlinkRunner"])
+    >>> unbounded_options(["--runner=FlinkRunner"])
     ['--streaming', '--checkpointing_interval=10000']
-    >>> endless_options(["--runner=FlinkRunner", "--checkpointing_interval=2000"])
+    >>> unbounded_options(["--runner=FlinkRunner", "--checkpointing_interval=2000"])
     ['--streaming']
 
     Raises:
-        ConfigError: the runner reads no endless sources.
+        ConfigError: the runner does not read unbounded sources.
     """
     if _runner(args) == "FnApiRunner":
         raise ConfigError(
-            "beam.args: Beam's default runner reads no messages of a broker. Name another one in "
+            "beam.args: Beam's default runner cannot read from a broker. Name another one in "
             "the configuration: for Kafka Flink or Dataflow, for Pub/Sub Dataflow or DirectRunner"
         )
     added = ["--streaming"]
@@ -87,7 +87,7 @@ def _runner(args: Sequence[str]) -> str:
 
 
 def _value(args: Sequence[str], name: str, default: str = "") -> str:
-    """Returns the value of one of Beam's options, however it is written."""
+    """Returns the value of one of Beam's options, given as `--name=value` or `--name value`."""
     parser = ArgumentParser(allow_abbrev=False, add_help=False)
     parser.add_argument(f"--{name}", dest="value", default=default)
     value: str = parser.parse_known_args(list(args))[0].value

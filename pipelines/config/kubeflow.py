@@ -136,8 +136,8 @@ class Retries(Frozen):
     def _no_longest_pause(cls, given: Any) -> Any:
         if isinstance(given, dict) and "max_backoff_s" in given:
             raise ValueError(
-                "max_backoff_s has gone: Kubeflow has no longest pause. Its backoffMaxDuration is "
-                "the time since the first attempt, after which a step is ended and not tried "
+                "max_backoff_s was removed: Kubeflow has no longest pause. Its backoffMaxDuration "
+                "is the time since the first attempt, after which a step is ended and not tried "
                 "again. Leave it out, or give that time as give_up_after_s"
             )
         return given
@@ -148,8 +148,8 @@ class Retries(Frozen):
         if pauses >= self.give_up_after_s:
             raise ValueError(
                 f"give_up_after_s {self.give_up_after_s}: the pauses of {self.count} retries take "
-                f"{pauses} s by themselves, so the last could never be. Give more time, or fewer "
-                "or shorter pauses"
+                f"{pauses} s by themselves, so the last could never start. Give more time, or "
+                "fewer or shorter pauses"
             )
         return self
 

@@ -203,7 +203,7 @@ class _UniqueKeys(yaml.SafeLoader):
             key = self.construct_object(key_node, deep=True)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands here twice", key_node.start_mark
+                    None, None, f"the key {key!r} is given twice", key_node.start_mark
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
@@ -211,13 +211,13 @@ class _UniqueKeys(yaml.SafeLoader):
 
 def _explain(finding: Any) -> str:
     if not finding["loc"] and finding["type"] == "value_error":
-        return f"{finding['ctx']['error']}."  # of several parts at once: it names them itself
+        return f"{finding['ctx']['error']}."  # its text names the keys that it concerns
     key = ".".join(str(part) for part in finding["loc"]) or "(the whole file)"
     if finding["type"] == "extra_forbidden":
         return f"{key}: unknown key.{_nearest(finding['loc'])}"
     if finding["type"] == "missing":
         return f"{key}: is required and missing."
-    said = finding["msg"].removeprefix("Value error, ")  # of a check of ours: its own sentence
+    said = finding["msg"].removeprefix("Value error, ")  # pydantic's prefix
     if isinstance(finding["input"], dict):  # several keys that exclude each other
         return f"{key}: {said}."
     return f"{key}: {finding['input']!r} is not accepted: {said}."

@@ -22,7 +22,7 @@ def require_extensions(config: PipelineConfig) -> None:
 
 
 def check_extensions(config: PipelineConfig) -> None:
-    """Refuses as `require_extensions` does, but passes over packages that are not installed here.
+    """Refuses as `require_extensions` does, but skips packages that are not installed here.
 
     Raises:
         ConfigError: lists every fault by its key.
@@ -70,7 +70,7 @@ def _check(extension: Extension, key: str, config: PipelineConfig) -> None:
     """Raises ConfigError for what can be known without data."""
     extension.require(key)
     image, task, classes = config.ingest.image, config.ingest.task, config.ingest.classes or ()
-    # What makes and tries them takes seconds to import.
+    # The modules that build and try them take seconds to import.
     if isinstance(extension, Custom):
         from trainer.models.custom import require_body
         from trainer.tasks.registry import objective_type

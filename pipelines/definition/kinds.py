@@ -38,7 +38,7 @@ def require_runnable(config: PipelineConfig, kind: Kind) -> None:
 
 
 def at_start(config: PipelineConfig, kind: Kind) -> PipelineConfig:
-    """Returns the configuration of one run: its span, and of predictions the model's version.
+    """Returns the configuration of one run: with its span, and for predictions the model's version.
 
     Raises:
         DataError: there is no such span, or no model.

@@ -34,7 +34,7 @@ def require_inputs(config: PipelineConfig, kind: Kind = "training") -> None:
     missing += _preset_faults(config) if kind == "training" else []
     if missing:
         raise ConfigError(
-            "the configuration names what is not there:\n"
+            "the configuration names paths that do not exist:\n"
             + "\n".join(f"  {one}" for one in missing)
             + "\nCorrect the path, which is taken from the configuration's folder, or put it there."
         )

@@ -19,8 +19,8 @@ class RunInputs:
     """External state that the pipeline's nodes depend on.
 
     Attributes:
-        fingerprint: of the source; unchanged data are a cache hit, one changed byte is a miss.
-        schema_sha256: of the accepted schema; empty while none is accepted.
+        fingerprint: of the source's data: unchanged data are a cache hit, one changed byte a miss.
+        schema_sha256: digest of the accepted schema; empty while none is accepted.
         span: name of the span to read; empty for a source without spans.
         code: identity of the user's own code, by its key.
         served: name of the state of the served model; empty where it has none, and then the
@@ -87,7 +87,7 @@ def at_prediction_start(config: PipelineConfig) -> PipelineConfig:
 
 
 def resolve_prediction(config: PipelineConfig) -> RunInputs:
-    """Looks at the archive; no file is read.
+    """Reads the state of the archive's files, not their content.
 
     Raises:
         DataError: the source cannot be read.

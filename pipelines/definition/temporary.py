@@ -1,4 +1,4 @@
-"""A private temporary folder, so that nothing is left in the system's."""
+"""A private temporary folder, so that no files are left in the system's."""
 
 import os
 import tempfile

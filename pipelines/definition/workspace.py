@@ -81,7 +81,7 @@ class Workspace:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise WorkspaceBusyError(
-                    f"{self.root}: another run is going on here. Wait for it, or give this one "
+                    f"{self.root}: another run is in progress here. Wait for it, or give this one "
                     "another `workspace`."
                 ) from error
             yield

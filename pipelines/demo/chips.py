@@ -88,11 +88,11 @@ def _write(path: str, reflectance: np.ndarray, east: float, north: float) -> Non
 
 
 if __name__ == "__main__":
-    words = argparse.ArgumentParser(description="Makes chips of four bands in class folders.")
-    words.add_argument("path", help="a folder; of a scene, a file")
-    words.add_argument("--places", type=int, default=40)
-    words.add_argument("--scene", action="store_true", help="one scene instead")
-    options = words.parse_args()
+    parser = argparse.ArgumentParser(description="Makes chips of four bands in class folders.")
+    parser.add_argument("path", help="a folder; of a scene, a file")
+    parser.add_argument("--places", type=int, default=40)
+    parser.add_argument("--scene", action="store_true", help="one scene instead")
+    options = parser.parse_args()
     if options.scene:
         print(f"{make_scene(options.path)} pixels wide and high")
     else:

@@ -216,9 +216,11 @@ def _write(path: str, payload: bytes) -> None:
 
 
 if __name__ == "__main__":
-    words = argparse.ArgumentParser(description="Makes a small land-cover collection.")
-    words.add_argument("folder")
-    words.add_argument("--scenes", type=int, default=Collection.scenes, help="of each region, date")
-    words.add_argument("--degraded", action="store_true", help="as a failed sensor would see it")
-    options = words.parse_args()
+    parser = argparse.ArgumentParser(description="Makes a small land-cover collection.")
+    parser.add_argument("folder")
+    parser.add_argument(
+        "--scenes", type=int, default=Collection.scenes, help="for each region and date"
+    )
+    parser.add_argument("--degraded", action="store_true", help="as a failed sensor would see it")
+    options = parser.parse_args()
     print(make_collection(options.folder, Collection(options.scenes, degraded=options.degraded)))

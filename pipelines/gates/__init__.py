@@ -1,1 +1,1 @@
-"""Gates of the user's own: functions of what a run has measured, which give findings."""
+"""The user's own gates: functions from a run's measurements to findings."""

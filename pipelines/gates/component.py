@@ -31,7 +31,7 @@ class OwnGatesSpec(ComponentSpec):
 
 
 class OwnGates(BaseComponent):
-    """Node that calls the gates of the user's own. Output: `report`, for a Stop node."""
+    """Node that calls the user's own gates. Output: `report`, for a Stop node."""
 
     SPEC_CLASS = OwnGatesSpec
     EXECUTOR_SPEC = ExecutorClassSpec(Executor)

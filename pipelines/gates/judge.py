@@ -1,4 +1,4 @@
-"""Findings of the user's own gates, from what a run has measured."""
+"""Findings of the user's own gates, from a run's measurements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from components.raster.errors import SkymillError
 from components.raster.messages import first_line
 from pipelines.config.gates import CustomGate
 
-#: Name of the report on all gates of the user's own.
+#: Name of the report on all of the user's own gates.
 GATE = "own"
 Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatistics
 
@@ -33,7 +33,7 @@ class Evidence:
 
 
 def judge(gates: Sequence[CustomGate], evidence: Evidence) -> GateReport:
-    """Calls every gate; one that fails, or gives anything but findings, is a failed finding."""
+    """Calls every gate; one that raises, or returns anything but findings, is a failed finding."""
     findings = [
         replace(finding, gate=gate.name)
         for number, gate in enumerate(gates)
@@ -52,7 +52,7 @@ def _findings(gate: CustomGate, key: str, evidence: Evidence) -> list[Finding]:
         return [_fault(key, why)]
     strange = [each for each in found if not isinstance(each, Finding)]
     if strange:
-        why = f"{gate.call} gives a {type(strange[0]).__name__} where a Finding would be"
+        why = f"{gate.call} returned a {type(strange[0]).__name__} instead of a Finding"
         return [_fault(key, why)]
     return found
 

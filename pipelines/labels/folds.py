@@ -17,7 +17,7 @@ def audit_by_folds(
 ) -> Audit | None:
     """Audits the examples of each fold with a model trained on the others.
 
-    Examples that share a split share a fold, as neighbours say much about each other.
+    Examples that must share a split also share a fold, since neighbours are alike.
 
     Args:
         config, examples, folds, environment: as for `trained_folds`.

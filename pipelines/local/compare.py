@@ -33,7 +33,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class MetricPair:
-    """A metric over all examples of both runs, with 95 % intervals where there are such."""
+    """A metric over all examples of both runs, with 95 % intervals where they exist."""
 
     name: str
     a: float | None
@@ -47,8 +47,8 @@ class Flip:
     """An example that one run answered better than the other.
 
     Attributes:
-        change: by which the score rises from the first run to the second; of numbers, by which
-            the absolute error falls.
+        change: rise of the score from the first run to the second; for numbers, fall of the
+            absolute error.
     """
 
     key: str
@@ -64,7 +64,7 @@ class Examples:
 
     Attributes:
         common: examples that both runs evaluated, with the same truth.
-        other_truth: examples that both evaluated, with another truth: they are not compared.
+        other_truth: examples that both evaluated with different truth; they are not compared.
         only_a: examples of the first run alone.
         only_b: examples of the second run alone.
         better: examples that the second run answered better.
@@ -260,8 +260,8 @@ def _summary(folder: str) -> dict[str, Any]:
         return _Summary.model_validate(found).model_dump()
     except ValueError as error:
         raise DataError(
-            f"{path} is not a summary of a run ({first_line(error)}): it is damaged, or of another "
-            "program. Compare other runs, or run again"
+            f"{path} is not a summary of a run ({first_line(error)}): it is damaged, or written by "
+            "another program. Compare other runs, or run again"
         ) from error
 
 

@@ -84,7 +84,7 @@ def cross_validate(
 
     Args:
         config, examples, folds, environment: as for `trained_folds`.
-        by: what shares a fold: what shares a split, blocks of ground, or scenes.
+        by: unit that shares a fold: the unit of the split, a block of ground, or a scene.
         block_m: side of a block in metres.
         on_fold: called when a fold's model is trained.
 
@@ -93,8 +93,8 @@ def cross_validate(
     """
     kept = _place_of(config, examples, [folds, by, block_m])
     busy = WorkspaceBusyError(
-        f"another cross-validation of the same examples and settings is going on in {kept}. Wait "
-        "for it, or give this one another `workspace`."
+        f"another cross-validation of the same examples and settings is in progress in {kept}. "
+        "Wait for it, or give this one another `workspace`."
     )
     with only_process(kept.with_suffix(".lock"), busy):
         rows = _kept_rows(kept)

@@ -31,7 +31,7 @@ class Fold:
     """A trained fold.
 
     Attributes:
-        number: from 0.
+        number: the fold's number, from 0.
         model: folder of the model that was trained on the other folds.
         held_out: file of the fold's examples.
         examples: their number.
@@ -53,7 +53,7 @@ def trained_folds(
     grouping: Grouping | None = None,
     ended: Collection[int] = (),
 ) -> Iterator[Fold]:
-    """Trains a model for each fold on the others; what a fold names is gone with the next one.
+    """Trains a model for each fold on the others; the files of a fold last until the next one.
 
     Training costs `folds` times that of a run, and the disk holds one copy of the examples.
 
@@ -62,8 +62,8 @@ def trained_folds(
         examples: the folder of a run's examples.
         folds: 2 or more.
         environment: may name a TPU.
-        grouping: what shares a fold; by default what shares a split.
-        ended: folds that are left out.
+        grouping: unit that shares a fold; by default that of the split.
+        ended: numbers of finished folds, which are skipped.
 
     Raises:
         ConfigError: there are fewer units than folds, a fold leaves one unit to train on, or no
@@ -109,7 +109,7 @@ def assign(counts: Mapping[str, int], folds: int) -> dict[str, int]:
 
 
 def stand_in(rest: Mapping[str, Counter[str]]) -> str | None:
-    """Returns the unit that stands in for the eval split where a rest is of one split alone.
+    """Returns the unit that stands in for the eval split where the rest has only one split.
 
     It is the smallest one; None where both splits of the trainer have examples.
 
@@ -117,7 +117,7 @@ def stand_in(rest: Mapping[str, Counter[str]]) -> str | None:
         rest: examples by split, of each unit outside of a fold.
 
     Raises:
-        ConfigError: there is one unit alone.
+        ConfigError: there is only one unit.
     """
     evaluated = sum(splits[_EVAL] for splits in rest.values())
     if 0 < evaluated < sum(splits.total() for splits in rest.values()):
@@ -137,8 +137,8 @@ def write_fold(
 
     Args:
         own: units of the fold.
-        evaluated: the one unit of the eval split (see `stand_in`); by default the examples that
-            are of it.
+        evaluated: the only unit of the eval split (see `stand_in`); by default that split keeps
+            its own examples.
 
     Returns:
         The file of the fold, and its number of examples.

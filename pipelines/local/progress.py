@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from pipelines.local.record import NodeRecord
-from trainer.training.progress import RESUMED_FILE, member_words, resumed_words
+from trainer.training.progress import RESUMED_FILE, member_label, resumed_text
 
 _MARKS = {
     "complete": "[green]done[/]  ",
@@ -91,7 +91,7 @@ class NodeProgress:
                     text = file.read()
                 if text.endswith("}"):  # else it is still being written
                     self._resumed.add(path)
-                    self._console.print(f"         {resumed_words(**json.loads(text))}")
+                    self._console.print(f"         {resumed_text(**json.loads(text))}")
 
 
 def _beside(patterns: Iterable[str], name: str) -> Iterator[str]:
@@ -119,7 +119,7 @@ def _last_line(patterns: Iterable[str], since: float) -> str:
     metric = next(both, "loss")
     shown = dict.fromkeys((metric, f"val_{metric}", "val_loss"))
     scores = "  ".join(f"{name} {epoch[name]:.3f}" for name in shown)
-    member = member_words(os.path.dirname(newest))
+    member = member_label(os.path.dirname(newest))
     return (
         f"{member}epoch {epoch['epoch']}/{epoch['epochs']}  {scores}  {epoch['duration_s']:.0f} s"
     )

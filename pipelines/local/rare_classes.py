@@ -6,7 +6,7 @@ from pipelines.local.training_report import read_training_report
 
 #: Ratio of the commonest to the rarest class up to which classes count as even.
 _EVEN = 1.5
-_FOCAL = "the detector's loss is focal by itself"
+_FOCAL = "the detector's loss is focal anyway"
 
 
 def read_rare(model_run: str) -> dict[str, Any] | None:
@@ -28,5 +28,5 @@ def rare_classes(rare: dict[str, Any]) -> str:
     done = "; ".join(rare["done"]) or nothing
     lines = [f"rarest classes in train, in {unit}: {named}", f"  {done}"]
     if none := [name for name, count in counts.items() if not count]:
-        lines.append(f"  not one to learn from: {', '.join(none)}")
+        lines.append(f"  without any: {', '.join(none)}")
     return "\n".join(lines)

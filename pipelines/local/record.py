@@ -139,7 +139,7 @@ def read_record(folder: str) -> RunRecord:
     except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise DataError(f"{path}: no readable record of a run ({error}).") from error
     if record.outcome == RUNNING and not _alive(record.process_id, record.process_mark):
-        return replace(record, outcome=FAILED, reason="the process ended without a word")
+        return replace(record, outcome=FAILED, reason="the process ended without an outcome")
     return record
 
 

@@ -52,7 +52,7 @@ class RunSummary:
     Attributes:
         images: examples by split.
         rejects: refused items by reason.
-        left_out: tiles that are neither, by the reason in the configuration.
+        left_out: tiles that are neither, by the setting that excluded them.
         gates: the reports of the checks that were reached, in order.
         evaluation: the measured metrics, or None if no model was evaluated.
         tuning: the trials of a search, or None without one.
@@ -253,7 +253,7 @@ def _print_too_few(gates: Iterable[GateReport], console: Console) -> None:
 
 def _print_output_paths(places: dict[str, str], console: Console) -> None:
     """Prints whole paths, relative where that is shorter, never cut to the terminal's width."""
-    console.print("where it lies")
+    console.print("files")
     for what, where in places.items():
         here = os.path.relpath(where)
         console.print(f"  {what:<14}", min(here, where, key=len), soft_wrap=True, markup=False)

@@ -6,7 +6,7 @@ from pipelines.local.training_report import read_training_report
 
 
 def read_temperature(model_run: str) -> dict[str, Any] | None:
-    """Reads the report in a ModelRun artifact's folder; None where none was asked for."""
+    """Reads the report in a ModelRun artifact's folder; None where scaling was not requested."""
     return read_training_report(model_run, "temperature.json")
 
 
@@ -22,7 +22,7 @@ def temperature_line(found: dict[str, Any]) -> str:
     if found["served"]:
         decision = "served"
     elif high < 0:
-        decision = "not served, the loss has no minimum, as on a split without a mistake"
+        decision = "not served, the loss has no minimum, as on a split without errors"
     else:
         decision = "not served, the fall may be chance"
     return f"{text} (change {low:.2g} to {high:.2g}, 95 %); {decision}"

@@ -15,7 +15,7 @@ from pipelines.page.geojson import GEOJSON_FILE
 from trainer.training.progress import PROGRESS_FILE
 
 PAGE_FILE = "page.html"
-#: Larger files are beside a page, and not in it.
+#: Larger files are not embedded in a page, but lie beside it.
 _MOST_GEOJSON_BYTES = 600_000
 HISTORY_FILE = os.path.join("logs", "history.json")
 
@@ -29,7 +29,7 @@ class Content:
 
     Attributes:
         title: the pipeline's name.
-        outcome: of the run, once it has ended.
+        outcome: outcome of the run, once it has ended.
         facts: short texts by label, shown at the top.
         images: examples by split.
         rejects: refused items by reason.

@@ -15,7 +15,7 @@ Statistics: TypeAlias = statistics_pb2.DatasetFeatureStatisticsList
 
 
 def feature_drift(before: Statistics, after: Statistics) -> tuple[FeatureDrift, ...]:
-    """Returns the features with numbers that both have, those that moved furthest first."""
+    """Returns the numeric features that both have, those with the largest distance first."""
     known = dict(_histograms(before))
     pairs = [
         FeatureDrift(name, known[name], it) for name, it in _histograms(after) if name in known

@@ -93,7 +93,7 @@ class FeatureDrift:
 
 @dataclass(frozen=True)
 class PageEvidence:
-    """All that is drawn from the test split.
+    """Everything that a page draws from the test split.
 
     Attributes:
         confidence: bins of the confidence, empty for a task without it.
@@ -103,7 +103,7 @@ class PageEvidence:
         groups: the shown examples.
         legend: the classes with the colours of the pictures, as `#rrggbb`.
         drift: histograms of each feature, those that differ most first.
-        drift_of: what the features are of, before and after.
+        drift_of: names of the data before and after.
     """
 
     confidence: tuple[ConfidenceBin, ...] = ()
@@ -138,4 +138,4 @@ def read_evidence(folder: str) -> PageEvidence:
     except FileNotFoundError:
         return PageEvidence()
     except ValidationError as error:
-        raise DataError(f"{path}: no evidence of a page: run the pipeline again") from error
+        raise DataError(f"{path}: is not the evidence of a page: run the pipeline again") from error

@@ -32,7 +32,7 @@ from pipelines.page.evidence import ClassCurve, ConfidenceBin, PageEvidence
 _MOST_ROWS = 40
 _MOST_CURVES = len(SERIES)
 _CLASS_METRICS = 2
-#: Metrics of classes whose names are no words.
+#: Titles of the metrics of classes whose names are abbreviations.
 _TITLES = {"iou": "IoU", "average_precision_50": "average precision at 0.5"}
 
 #: Names of the models in metrics.json.
@@ -44,7 +44,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, and what a reader needs beside it."""
+    """A chart with its heading, legend and note."""
 
     title: str
     chart: Markup
@@ -147,7 +147,7 @@ def _class_figures(evaluation: EvaluationResult) -> Iterator[Figure]:
 def confidence_figures(
     evaluation: EvaluationResult | None, bins: Sequence[ConfidenceBin]
 ) -> Iterator[Figure]:
-    """Draws how often an answer is right by its confidence, and how often each confidence is."""
+    """Draws the share of right answers by confidence, and the count of each confidence."""
     if evaluation and (ours := evaluation.reliability.get(_CANDIDATE)):
         yield _reliability_figure(evaluation, ours, evaluation.reliability.get(_BASELINE, ()))
     if bins:
@@ -240,7 +240,7 @@ def map_figure(evidence: PageEvidence, split: str) -> Figure | None:
     if gathered:
         note = f"Mean score of each square. {note}"
     if len(evidence.places) < evidence.place_count:
-        note += f" {len(evidence.places):,} of them are drawn, chosen by lot."
+        note += f" {len(evidence.places):,} of them are drawn, chosen at random."
     chart = place_chart(f"map of the {split} split", evidence.places)
     return Figure("Examples by place", chart, keys, note)
 
@@ -288,7 +288,7 @@ def _reliability_figure(
     if served:
         keys.append(("s1", f"served version {evaluation.baseline_version}"))
     keys.append(("reference", "perfect calibration"))
-    note = "Below the dashed line a model is surer than it is right."
+    note = "Below the dashed line a model is overconfident."
     return Figure("Reliability", chart, keys, note)
 
 
@@ -298,7 +298,7 @@ def _reliability(it: ReliabilityBin, independent: bool) -> ReliabilityPoint:
 
 
 def _counts_examples(evaluation: EvaluationResult) -> bool:
-    """Checks whether the confusion counts examples that were drawn alone, and no pixels."""
+    """Checks whether the confusion matrix counts independent examples, not groups or pixels."""
     overall = evaluation.overall
     if overall is None or overall.groups is not None:
         return False

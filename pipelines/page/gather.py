@@ -37,10 +37,10 @@ class Sources:
 
     Attributes:
         split: name of the evaluated split.
-        examples: of the examples, with all splits.
-        model: of the SavedModel.
-        evaluation: of the evaluation, with its predictions.
-        statistics: of the statistics, with all splits.
+        examples: the examples, with all splits.
+        model: the SavedModel.
+        evaluation: the evaluation, with its predictions.
+        statistics: the statistics, with all splits.
         served_statistics: file of the statistics of the data that the served version learnt from.
     """
 
@@ -53,7 +53,7 @@ class Sources:
 
 
 def gather(sources: Sources, folder: str) -> PageEvidence:
-    """Reads what a page draws; writes the map's GeoJSON into `folder` where there is a place.
+    """Gathers what a page draws; writes the map's GeoJSON into `folder` if examples have places.
 
     An evaluation without predictions, since the model failed, leaves only the drift.
     """
@@ -105,7 +105,7 @@ def _groups(
     yield ExampleGroup("Worst mistakes", worst, ()), tally.worst
     uncertain = f"Answers of the {split} split with the least confidence."
     yield ExampleGroup("Most uncertain", uncertain, ()), tally.uncertain
-    by_lot = f"Drawn by lot from the {split} split."
+    by_lot = f"A random sample of the {split} split."
     for name, rows in tally.sheet:
         yield ExampleGroup(name or "Examples", by_lot, (), of_class=bool(name)), rows
 

@@ -17,7 +17,7 @@ from pipelines.page.evidence import ClassCurve, ConfidenceBin
 Floats = npt.NDArray[np.float64]
 
 CONFIDENCE_BINS = 15
-#: Thresholds of the curves: a probability is known to one of so many steps.
+#: Number of thresholds of the curves, to which probabilities are rounded down.
 _STEPS = 1000
 _MOST_CURVE_POINTS = 120
 #: With more classes than this, there are no curves: their counts would take too much memory.
@@ -27,7 +27,7 @@ MOST_PLACES = 20_000
 
 @dataclass(frozen=True)
 class Choice:
-    """Numbers of examples to show: mistakes, uncertain answers, suspicious labels, of a class."""
+    """Numbers of shown examples: mistakes, uncertain answers, suspicious labels, by class."""
 
     worst: int = 12
     uncertain: int = 12
@@ -112,7 +112,7 @@ class PredictionTally:
 
     @property
     def sheet(self) -> list[tuple[str, list[PredictionRow]]]:
-        """Examples drawn by lot: by class, or under an empty name where they have several."""
+        """Random examples by class, or under an empty name where they have several."""
         if self._several is None and self._sheet:
             return [(name, found.items()) for name, found in self._sheet.items() if found.items()]
         return [("", found)] if (found := self._any.items()) else []
@@ -128,7 +128,7 @@ class PredictionTally:
 
     @property
     def places(self) -> tuple[ScoredPlace, ...]:
-        """Places of the examples with a score; a draw by lot where there are more than a few."""
+        """Places of the examples with a score; a random sample above `MOST_PLACES`."""
         return tuple(
             ScoredPlace(float(it.longitude or 0), float(it.latitude or 0), float(it.score or 0))
             for it in self._places.items()
@@ -136,7 +136,7 @@ class PredictionTally:
 
     @property
     def curves(self) -> tuple[ClassCurve, ...]:
-        """Curves of each class of which there are examples, and of others."""
+        """Curves of each class that has both positive and negative examples."""
         others, own = self._scores
         return tuple(
             class_curve(name, own[index], others[index])
@@ -177,11 +177,11 @@ class PredictionTally:
 def class_curve(
     name: str, own: npt.NDArray[Any], others: npt.NDArray[Any], positives: float | None = None
 ) -> ClassCurve:
-    """Computes a class's curves from counts by rising score: its units, and others.
+    """Computes a class's curves from the counts of its own and other units by rising score.
 
     Args:
-        positives: units of the class, where some have no score and nothing counts as rightly not
-            found: there are no rates then.
+        positives: number of the class's units, for tasks in which some have no score and true
+            negatives are not counted; there are no rates then.
     """
     found = np.concatenate([[0], np.cumsum(own[::-1])])
     alarms = np.concatenate([[0], np.cumsum(others[::-1])])

@@ -14,7 +14,7 @@ from components.evaluation.tasks.registry import evaluated_task
 from pipelines.page.evidence import ClassCurve
 from pipelines.page.predicted import class_curve
 
-#: Examples times classes that are looked at; of larger splits a part, drawn by lot.
+#: Limit of examples times classes; larger splits are sampled at random.
 _MOST_SCORED = 20_000
 
 
@@ -36,7 +36,7 @@ def scored_curves(predictions: PredictionTable) -> tuple[ClassCurve, ...]:
         if of_class.true and scores.size:
             own = np.diff(right, prepend=0)[::-1]
             others = np.diff(decided, prepend=0)[::-1] - own
-            # No threshold finds an object that the model does not answer.
+            # No threshold finds an object that the model did not detect.
             positives = of_class.true if task.decision_unit == "object" else None
             found.append(class_curve(name, own, others, positives))
     return tuple(found)

@@ -6,7 +6,7 @@ from pathlib import Path
 from components.label_audit.issues import LabelIssue
 from pipelines.audit.audit import audit_predictions
 
-#: Numbers of the predictions that an audit keeps in memory; of larger splits it takes a part.
+#: Limit of the numbers that an audit keeps in memory; larger splits are sampled.
 _MOST_NUMBERS = 20_000_000
 
 

@@ -78,7 +78,7 @@ def draw_examples(
         examples: serialized, by key; the last ones have no pictures where the limit is reached.
         contract: of the model.
         model: folder of the SavedModel, which is loaded only for explanations.
-        explained: keys of the examples whose answers are explained, by a model that can.
+        explained: keys of the examples whose answers are explained, if the model supports it.
         served: the model, for a task that answers in pictures.
         limits: of the pictures.
     """
@@ -143,7 +143,7 @@ def answers_in_pictures(task: Task) -> bool:
 
 
 def _decoder(contract: Contract) -> Decode:
-    """Returns the decoding of encoded images [N] to the model's pixels, traced once.
+    """Returns a function, traced once, from encoded images [N] to the model's pixels.
 
     Without a trace, each operation on each image returns to Python, which takes twice as long.
     """

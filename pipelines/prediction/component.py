@@ -12,7 +12,7 @@ from pipelines.prediction.executor import Executor
 
 
 class Predictions(Artifact):
-    """A folder with `predictions.json`, which says where the predictions of a run lie."""
+    """A folder with `predictions.json`, which names the folder of a run's predictions."""
 
     TYPE_NAME = "skymill.Predictions"
 
@@ -34,8 +34,8 @@ class Predict(BaseBeamComponent):
     """Predicts an archive with a pushed model, into the configured output.
 
     Args:
-        config: what to predict, with the span and the model's version of this run.
-        model_base: where the model lies unless the configuration says it.
+        config: settings of the predictions, with the span and the model's version of this run.
+        model_base: folder of the model's versions, unless the configuration names one.
         fingerprint: state of the source, for the lineage.
     """
 

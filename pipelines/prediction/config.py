@@ -45,12 +45,12 @@ class StreamInput(Frozen):
     @model_validator(mode="after")
     def _is_one_broker(self) -> Self:
         if bool(self.kafka) != bool(self.topic) or (self.pubsub and self.kafka):
-            raise ValueError("kafka and topic go together, and without pubsub")
+            raise ValueError("give kafka and topic together, and without pubsub")
         return self
 
     @property
     def has_broker(self) -> bool:
-        """Messages come from elsewhere."""
+        """True if messages come from a broker."""
         return bool(self.pubsub or self.kafka)
 
 
@@ -115,5 +115,5 @@ class PredictionConfig(Frozen):
 
     @property
     def split_by(self) -> None:
-        """No splits are drawn."""
+        """None, since predictions need no splits."""
         return None

@@ -24,7 +24,7 @@ from pipelines.prediction.output import PredictionPaths
 from pipelines.prediction.table import escaped
 from pipelines.prediction.units import unit_of
 
-#: In the folder of a finished run: a line for each unit that may be taken over.
+#: File in a finished run's folder with a line for each unit that may be taken over.
 INPUTS_FILE = "inputs.jsonl"
 #: Name before the suffix of the file with the answers that were taken over.
 EARLIER = "predictions-earlier"
@@ -35,7 +35,7 @@ class Earlier:
     """Answers of a finished run that another one takes over.
 
     Attributes:
-        folder: of the earlier run.
+        folder: folder of the earlier run.
         files: names of its predictions.
         units: names of those that have not changed.
     """
@@ -45,7 +45,7 @@ class Earlier:
     units: frozenset[str]
 
     def holds(self, key: str, *, is_tile: bool) -> bool:
-        """Checks whether an answer is of one of the units."""
+        """Checks whether an answer belongs to one of the units."""
         return unit_of(key, is_tile=is_tile) in self.units
 
 
@@ -75,12 +75,12 @@ def newest_of(output: str, prefix: str) -> Iterator[str]:
 def earlier_of(
     folders: Iterable[str], basis: str, states: Mapping[str, str], *, are_maps: bool
 ) -> Earlier | None:
-    """Finds the first finished run of the same basis, and which units it has answered.
+    """Finds the first finished run of the same basis, and the units that it has answered.
 
     Args:
-        folders: of runs; what is no finished run, or lacks a file by now, is passed over.
-        basis: the model, and the settings that an answer depends on.
-        states: of the units now, by name.
+        folders: folders of runs; unfinished runs, and those that lack a file by now, are skipped.
+        basis: digest of the model and of the settings that an answer depends on.
+        states: current state of each unit, by name.
         are_maps: each unit has a folder of its own.
     """
     for folder in folders:
@@ -112,7 +112,7 @@ def _read_inputs(folder: str) -> dict[str, str]:
 
 
 def write_inputs(path: str, states: Mapping[str, str], without: Collection[str]) -> None:
-    """Writes the states of units, by name, but those that are named."""
+    """Writes the states of units by name, except those in `without`."""
     rows = (json.dumps(it) + "\n" for it in sorted(states.items()) if it[0] not in without)
     storage.write(path, "".join(rows).encode())
 

@@ -19,7 +19,7 @@ from pipelines.prediction.run import (
     predict_archive,
 )
 
-#: In the artifact's folder: where the predictions lie, and how many there are.
+#: File in the artifact's folder with the folder of the predictions and their number.
 POINTER_FILE = "predictions.json"
 
 
@@ -31,8 +31,12 @@ class Executor(BeamNodeExecutor):
     """
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Raises ConfigError where the model does not fit the source, and DataError where either
-        cannot be read."""
+        """Predicts the archive and publishes the report.
+
+        Raises:
+            ConfigError: the model does not fit the source.
+            DataError: the model or the source cannot be read.
+        """
         config = PredictionConfig.model_validate_json(properties["config"])
         plan = plan_run(config, properties["model_base"])
         done = predict_archive(plan, folder_of(plan), self._make_beam_pipeline)

@@ -1,4 +1,4 @@
-"""Fits a source to the model that is to answer it."""
+"""Fits the reading of a source to the model that predicts it."""
 
 from pydantic import ValidationError
 
@@ -19,7 +19,7 @@ def reading_for(config: PredictionConfig, contract: Contract) -> IngestConfig:
     The truth is not read; bands, size and bounds of an image are those of the model's contract.
 
     Raises:
-        ConfigError: the model takes other images than the source holds.
+        ConfigError: the model takes another kind of images than the source holds.
         DataError: the span does not exist.
     """
     source, image = config.source.without_truth(), contract.image

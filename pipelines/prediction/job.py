@@ -1,4 +1,4 @@
-"""The work of a run as workers get it, whatever they write."""
+"""Interface of the work that a run sends to its workers, whatever they write."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -8,7 +8,7 @@ from components.ingest.pool import Writer, in_processes, process_count
 from components.ingest.records.summary import IngestSummary
 from pipelines.prediction.output import PredictionPaths
 
-#: Modules whose import takes most of the start of a process: the model's, with TensorFlow.
+#: Modules whose import takes most of a process's start: the model's, with TensorFlow.
 _LIBRARIES = ("serving.server.pushed", "pipelines.prediction.shard")
 
 
@@ -21,8 +21,10 @@ class PredictionJob(Protocol):
         ...
 
     def load(self, *, one_thread: bool = False) -> Any:
-        """Loads the model, which threads may share; with one thread of its own where several
-        processes share a machine."""
+        """Loads the model, which threads may share.
+
+        `one_thread` limits it to one core, where several processes share a machine.
+        """
         ...
 
     def writer(self, model: Any) -> Writer[IngestSummary]:
@@ -36,10 +38,10 @@ def predicted(
     """Predicts blocks, and yields their summaries in any order.
 
     Args:
-        job: what to do.
-        blocks: of the listing.
-        processes: how many share them; one is this one, 0 as many as are of use.
-        load: returns the model for this process, if it answers.
+        job: the work.
+        blocks: blocks of the listing.
+        processes: number of processes that share them; 1 uses only this one, 0 as many as help.
+        load: returns the model; called only if this process predicts.
     """
     count = process_count(processes, len(blocks))
     if count > 1:

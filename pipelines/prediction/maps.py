@@ -31,7 +31,7 @@ MAPPED = "mapped"
 
 
 def scenes_of(reading: IngestConfig, found: Any) -> WholeScenes:
-    """Returns the scenes that a source's family has found; of photographs and chips each is one.
+    """Returns the scenes that a source's family has found; each photograph or chip is one.
 
     Raises:
         DataError: two scenes have one name, or the map of one would lie in that of another.
@@ -49,10 +49,10 @@ def scene_lines(scenes: Sequence[SceneSource]) -> list[bytes]:
 
 
 def settings_of(config: MapConfig, reading: IngestConfig) -> MapConfig:
-    """Returns the settings of the maps, with the source's own words on how scenes are read.
+    """Returns the settings of the maps, with the source's own settings of how scenes are read.
 
     Raises:
-        ConfigError: the source asks for something that maps have no part for.
+        ConfigError: the source has a setting that maps do not support.
     """
     source = reading.source
     if source.for_tiles_alone:
@@ -77,13 +77,13 @@ def require_local(output: str, model: PinnedModel) -> None:
 
 @dataclass(frozen=True)
 class MapJob:
-    """All that a worker needs to know; every runner can send it.
+    """Everything that a worker needs, in a form that every runner can send.
 
     Attributes:
         config: a MapConfig as JSON.
-        model: which model answers.
-        name: of the model, for people.
-        paths: of the output.
+        model: the model.
+        name: its name for users.
+        paths: paths of the output.
     """
 
     config: str
@@ -92,7 +92,7 @@ class MapJob:
     paths: PredictionPaths
 
     def load(self, *, one_thread: bool = False) -> InProcessModel:
-        """Loads the model; reading and answering of a map take turns, with all threads.
+        """Loads the model; reading and inference of a map take turns, each with all threads.
 
         Raises:
             DataError: it cannot be loaded, or was replaced.
@@ -103,7 +103,7 @@ class MapJob:
         return model
 
     def writer(self, model: InProcessModel) -> "MapWriter":
-        """Returns what makes maps."""
+        """Returns the writer of maps."""
         return MapWriter(self, model)
 
 
@@ -115,7 +115,7 @@ class MapWriter:
         self._config = MapConfig.model_validate_json(job.config)
 
     def write(self, block: ShardRange) -> IngestSummary:
-        """Makes the map of the block's scene, in a folder called as it.
+        """Makes the map of the block's scene, in a folder of the scene's name.
 
         Raises:
             TransientDataError: another attempt is making the map, whose files are left alone, or

@@ -19,18 +19,18 @@ from components.raster.errors import DataError
 from pipelines.prediction.settling import Settling
 from pipelines.prediction.table import escaped
 
-#: Of files of messages.
+#: Suffix of files of messages.
 SUFFIX = ".jsonl"
 
 
 class ImageMessage(NamedTuple):
-    """An image as a message brings it.
+    """An image in a message.
 
     Attributes:
-        key: names the image in answers and dead letters.
-        image: the file's bytes; None where the message holds none.
+        key: name of the image in answers and dead letters.
+        image: the image file's bytes; None where the message holds none.
         fault: why it holds none.
-        place: file and line of a local queue; empty of a broker.
+        place: file and line in a local queue; empty for a broker.
     """
 
     key: str
@@ -40,7 +40,7 @@ class ImageMessage(NamedTuple):
 
 
 def message_of_record(key: bytes | None, value: bytes) -> ImageMessage:
-    """Returns the message of a record of Kafka; without a key its content names it.
+    """Returns the message in a Kafka record; without a key, it is named by its content.
 
     >>> message_of_record(b"plot-7", b"...").key
     'plot-7'
@@ -52,7 +52,7 @@ def message_of_record(key: bytes | None, value: bytes) -> ImageMessage:
 
 
 def message_of_event(data: bytes, attributes: Mapping[str, str], message_id: str) -> ImageMessage:
-    """Returns the message of an event of Pub/Sub, called as its attribute `key` or its id says.
+    """Returns the message in a Pub/Sub event, named by its attribute `key` or else by its id.
 
     >>> message_of_event(b"...", {"key": "plot-7"}, "1234").key
     'plot-7'
@@ -62,11 +62,11 @@ def message_of_event(data: bytes, attributes: Mapping[str, str], message_id: str
 
 
 def message_of_line(line: bytes, place: str) -> ImageMessage:
-    """Returns the message of a line of JSON: `key`, and `image` as base64.
+    """Returns the message in a line of JSON: `key`, and `image` as base64.
 
     Args:
-        line: of a file.
-        place: names the message where it has no key.
+        line: a line of a file.
+        place: name of a message that has no key.
     """
     try:
         fields = json.loads(line)
@@ -90,8 +90,8 @@ class MessageWatch:
 
     Args:
         place: a folder of files `*.jsonl`, or one file; each is written once.
-        answered: places of messages that have an answer, or are dead letters; escaped. A key does
-            not tell: it may name many images, one after another.
+        answered: places of messages that have an answer, or are dead letters; escaped. Keys would
+            not do: one may name many images in turn.
     """
 
     def __init__(self, place: str, answered: Iterable[str] = ()) -> None:
@@ -139,8 +139,10 @@ class Spool:
         return Record(message.key, str(path))
 
     def cleared(self, table: pa.Table, rejects: list[Reject]) -> pa.Table:
-        """Removes all images, and puts the places of their messages for their addresses: where
-        there is none, null in answers and nothing in rejects."""
+        """Removes all images, and replaces their addresses by the places of their messages.
+
+        Without a place it is null in answers and empty in rejects.
+        """
         places, self._places = self._places, {}
         for path in places:
             os.unlink(path)

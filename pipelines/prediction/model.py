@@ -1,4 +1,4 @@
-"""The model of a run of predictions: which it is, and its answers to examples."""
+"""The model of a run of predictions: its identity, and its answers to examples."""
 
 import tempfile
 import weakref
@@ -32,7 +32,7 @@ class PinnedModel:
 
     Attributes:
         base: a folder of versions, in a local folder or an object store, or a SavedModel.
-        version: its number; None of a SavedModel.
+        version: its number; None for a SavedModel.
         identity: digest of its files.
     """
 
@@ -55,13 +55,13 @@ def find_model(base: str, version: int | None) -> tuple[PinnedModel, Contract]:
 
 
 def is_newest(ref: PinnedModel, version: int | None) -> bool:
-    """Checks whether a store still has no newer version to take; nothing is fetched.
+    """Checks whether a store still has no newer version, without fetching one.
 
-    False says that one must look: of a local folder, the files may have changed.
+    False for a local folder, whose files may have changed: the caller must read it.
 
     Args:
-        ref: what was found in the store.
-        version: that is wanted; None for the newest.
+        ref: the model that was found before.
+        version: the wanted version; None for the newest.
     """
     if not is_remote(ref.base):
         return False
@@ -81,9 +81,9 @@ class Answers(NamedTuple):
     """Answers to a batch.
 
     Attributes:
-        outputs: of the accepted examples, in their order.
-        accepted: places in the batch.
-        refused: the others, by place.
+        outputs: outputs for the accepted examples, in their order.
+        accepted: indices of the accepted examples in the batch.
+        refused: refusals of the others, by index.
     """
 
     outputs: Outputs
@@ -91,8 +91,8 @@ class Answers(NamedTuple):
     refused: dict[int, "Refused"]
 
 
-#: Batches that a model answers at once where it may use all cores. A graph has parts that use one
-#: alone, such as the decoding of an image; meanwhile another batch uses the others.
+#: Batches that a model answers at once where it may use all cores. Parts of a graph use only one
+#: core, such as the decoding of an image; meanwhile another batch uses the others.
 _AT_ONCE = 2
 
 
@@ -100,9 +100,9 @@ class ExampleModel:
     """A loaded model that answers tf.Examples.
 
     Attributes:
-        contract: how to ask it.
-        task: of the contract.
-        at_once: how many threads should ask it.
+        contract: the model's contract.
+        task: the contract's task.
+        at_once: number of threads that should call the model.
     """
 
     def __init__(self, pushed: "PushedModel", at_once: int = _AT_ONCE) -> None:
@@ -120,7 +120,7 @@ class ExampleModel:
         """Loads the model of a run.
 
         Args:
-            ref: which model.
+            ref: the model.
             one_thread: leave the other cores to other processes.
 
         Raises:
@@ -185,7 +185,7 @@ class ExampleModel:
         accepted.extend(range(first, first + len(examples)))
 
     def _empty(self) -> Outputs:
-        """Returns the outputs of no example, from the signature's types and shapes."""
+        """Returns the outputs for an empty batch, from the signature's types and shapes."""
         import tensorflow as tf
 
         known = self._model.signatures[EXAMPLES_SIGNATURE].outputs

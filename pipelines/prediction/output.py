@@ -26,7 +26,7 @@ from components.raster.stores.opening import is_object_store, open_store
 from components.raster.strict_json import strict_json
 
 _IDENTITY_FILE = "identity"
-#: In an output of an object store while a run writes there.
+#: Lock in an output in an object store while a run writes there.
 _LOCK = ".lock"
 
 
@@ -37,7 +37,7 @@ class PredictionPaths:
     Attributes:
         final: the folder that users read.
         shards: number of shards; 0 where the output has none.
-        suffix: of the files of predictions.
+        suffix: suffix of the files of predictions.
     """
 
     final: str
@@ -73,7 +73,7 @@ class PredictionPaths:
         return storage.join(self.state, LISTING_FILE)
 
     def done(self, shard: int) -> str:
-        """Returns the file that says what a finished shard holds."""
+        """Returns the path of a finished shard's summary."""
         return storage.join(self.state, f"{shard:05d}.json")
 
     def result(self, name: str) -> str:
@@ -151,7 +151,7 @@ def _is_in_use(path: str) -> bool:
 
 
 def only_run_into(paths: PredictionPaths) -> AbstractContextManager[None]:
-    """Keeps other runs from an output meanwhile, on disks and in object stores.
+    """Locks an output for one run, on disks and in object stores.
 
     Raises:
         TransientDataError: on entry, if another run writes there.
@@ -172,7 +172,7 @@ def begin(paths: PredictionPaths, identity: str, listing: bytes) -> None:
     """Makes the folders of a run, or keeps those of a killed run of the same identity."""
     path = storage.join(paths.state, _IDENTITY_FILE)
     is_own = storage.exists(path) and storage.read(path).decode() == identity
-    # A run that was killed when its results had just been put in place leaves its state alone.
+    # A run that was killed just after its results were put in place leaves only its state.
     has_results = is_remote(paths.results) or storage.exists(paths.results)
     if not (is_own and has_results):
         remove_work(paths)
@@ -187,9 +187,9 @@ def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any
     """Puts the finished files in place, with the summary; a local folder appears in one step.
 
     Args:
-        paths: of the run.
-        names: of the files in `paths.results`.
-        summary: what `summary.json` holds.
+        paths: paths of the run.
+        names: names of the files in `paths.results`.
+        summary: content of `summary.json`.
 
     Raises:
         TransientDataError: a file is missing, as after another run into the same folder.
@@ -198,7 +198,7 @@ def complete(paths: PredictionPaths, names: list[str], summary: Mapping[str, Any
     if is_remote(paths.final):
         for name in names:
             storage.publish(storage.join(paths.results, name), storage.join(paths.final, name))
-        # Of a run that is replaced, with another number of shards.
+        # The replaced run may have had another number of shards.
         storage.remove_files(paths.final, ("predictions-", "rejects-"), keep=names)
         storage.write(posixpath.join(paths.final, SUMMARY_FILE), text)
     else:

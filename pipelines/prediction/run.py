@@ -58,12 +58,12 @@ class Predicted:
     """A finished run.
 
     Attributes:
-        folder: with the files.
+        folder: folder of the files.
         predictions: number of images with an answer.
         rejects: number of the others, by reason.
-        model_version: that answered; None of a SavedModel.
+        model_version: version of the model; None for a SavedModel.
         is_new: False where an earlier run had finished it.
-        taken_over: how many of the predictions an earlier run has made.
+        taken_over: number of predictions that were taken over from an earlier run.
     """
 
     folder: str
@@ -81,17 +81,17 @@ class Predicted:
 
 @dataclass(frozen=True)
 class PredictionPlan:
-    """All that a run depends on, found before it starts.
+    """Everything that a run depends on, resolved before it starts.
 
     Attributes:
-        config: of the run.
-        model: which model answers.
-        contract: of the model.
-        reading: how ingest's families read the source.
+        config: settings of the run.
+        model: the model.
+        contract: the model's contract.
+        reading: settings by which ingest's families read the source.
         found: what the source's family has found.
-        units: of the source.
-        states: of the units, before any of them is read.
-        identity: changes with the model, the images and the settings.
+        units: units of the source.
+        states: states of the units, before any of them is read.
+        identity: digest that changes with the model, the images and the settings.
     """
 
     config: PredictionConfig
@@ -105,14 +105,14 @@ class PredictionPlan:
 
 
 def plan_run(config: PredictionConfig, model_base: str) -> PredictionPlan:
-    """Finds the model, and lists the source and looks at its files; none of them is read.
+    """Finds the model, lists the source and checks the state of its files, without reading them.
 
     Args:
-        config: of the run.
-        model_base: where the model lies unless the configuration says it.
+        config: settings of the run.
+        model_base: folder of the model's versions, unless the configuration names one.
 
     Raises:
-        ConfigError: model and source do not go together.
+        ConfigError: the model does not fit the source.
         DataError: there is no model, or the source cannot be read.
     """
     model, contract = find_model(config.model_base or model_base, config.model_version)
@@ -151,7 +151,7 @@ def predict_archive(
     finished run of the same model, images and settings is returned as it is.
 
     Args:
-        plan: of the run.
+        plan: plan of the run.
         output: the folder.
         make_pipeline: makes the Beam pipeline.
         overwrite: replace other predictions there.
@@ -163,7 +163,7 @@ def predict_archive(
     """
     _require_apart(plan, output)
     found = finished_summary(output, plan.identity, overwrite=overwrite)
-    if found is not None:  # its folder may allow no writing, nor a lock
+    if found is not None:  # its folder may be read-only, and then cannot be locked
         return _result(output, found, is_new=False)
     with only_run_into(PredictionPaths(output, 0, plan.config.format)):
         found = finished_summary(output, plan.identity, overwrite=overwrite)
@@ -180,7 +180,7 @@ def _require_apart(plan: PredictionPlan, output: str) -> None:
             raise ConfigError(f"{output} holds {name} ({place}): choose another --output")
     if plan.config.format == "maps" and is_within(output, source):
         raise ConfigError(
-            f"{output} is in the source {source}, whose scenes the maps would be in the next run: "
+            f"{output} is in the source {source}, so the next run would take the maps for scenes: "
             "choose an --output outside of it"
         )
 
@@ -189,10 +189,10 @@ class _Work(NamedTuple):
     """The listing of a run, less the units that an earlier run has answered.
 
     Attributes:
-        lines: for each unit of work.
-        job_of: makes the work.
-        rejects: of the listing itself.
-        ignored: as `rejects`.
+        lines: a line for each unit of work.
+        job_of: makes the job that writes to some paths.
+        rejects: rejects of the listing itself.
+        ignored: number of items that the listing ignored, by reason.
     """
 
     lines: list[bytes]
@@ -222,7 +222,7 @@ def _predicted(
     elif earlier is not None:
         names, count = take_rows(earlier, paths, are_tiles=isinstance(family, Tiled))
     summary = _answered(work, paths, make_pipeline) if work.lines else IngestSummary()
-    if not makes_maps:  # whose files are folders, which appear whole
+    if not makes_maps:  # the results of maps are folders, which appear whole
         names += [paths.predictions_name(shard) for shard in range(paths.shards)]
     origin = {"taken_over": count, "basis": basis, "files": tuple(names)}
     names += [paths.rejects_name(shard) for shard in range(paths.shards)]
@@ -243,7 +243,7 @@ def _predicted(
 def _answered(
     work: _Work, paths: PredictionPaths, make_pipeline: "Callable[[], beam.Pipeline]"
 ) -> IngestSummary:
-    """Predicts what is left, on Beam."""
+    """Predicts the listed units on Beam."""
     import apache_beam as beam
 
     from pipelines.prediction.transforms import PredictAll, total_path
@@ -255,7 +255,7 @@ def _answered(
 
 
 def _basis(plan: PredictionPlan) -> str:
-    """Returns a digest of all that an answer depends on beside its unit."""
+    """Returns a digest of everything that an answer depends on besides its unit."""
     settings = plan.config.model_dump_json(
         exclude={*_NOT_OF_ANSWERS, "source", "span", "shards", "model_version", "take_over"}
     )
@@ -265,7 +265,7 @@ def _basis(plan: PredictionPlan) -> str:
 
 
 def _earlier(plan: PredictionPlan, output: str, basis: str) -> Earlier | None:
-    """Finds the run whose answers are taken over: that in the output, or beside it."""
+    """Finds the run whose answers are taken over, in the output or beside it."""
     if not plan.config.take_over:
         return None
     beside: Iterable[str] = ()
@@ -310,7 +310,7 @@ def _maps(plan: PredictionPlan, output: str, taken: frozenset[str]) -> _Work:
 
 
 def _facts(plan: PredictionPlan, summary: IngestSummary) -> dict[str, Any]:
-    """Returns what `summary.json` holds."""
+    """Returns the content of `summary.json`."""
     return {
         "identity": plan.identity,
         "predictions": summary.total_images,
@@ -331,5 +331,5 @@ def _result(folder: str, facts: Mapping[str, Any], *, is_new: bool) -> Predicted
         facts["rejects"],
         facts["model_version"],
         is_new,
-        facts.get("taken_over", 0),  # none in what an older version has written
+        facts.get("taken_over", 0),  # absent from summaries of older releases
     )

@@ -21,11 +21,11 @@ class Settling:
         self._seen: dict[str, str] = {}
 
     def arrived(self, uris: Iterable[str], unlisted: tuple[str, ...] = ()) -> Iterator[str]:
-        """Yields those of the files of a look that have arrived, in order.
+        """Yields the files that have arrived, in order.
 
         Args:
-            uris: of all files.
-            unlisted: folders that could not be listed; what lies in them is not forgotten.
+            uris: addresses of all files that this look found.
+            unlisted: folders that could not be listed; files in them are not forgotten.
         """
         listed = {escaped(uri): uri for uri in uris}
         self._known = {it for it in self._known if it in listed or it.startswith(unlisted)}

@@ -36,14 +36,14 @@ _WRITERS = {"parquet": write_parquet, "tfrecord": write_examples}
 
 @dataclass(frozen=True)
 class ShardJob:
-    """All that a worker needs to know; every runner can send it.
+    """Everything that a worker needs, in a form that every runner can send.
 
     Attributes:
         reading: an IngestConfig as JSON.
-        classes: of the listing, which labelled records of custom sources name.
-        model: which model answers.
-        batch: images that it gets at once.
-        paths: of the output.
+        classes: classes of the listing, which labelled records of custom sources name.
+        model: the model.
+        batch: number of images in a batch.
+        paths: paths of the output.
     """
 
     reading: str
@@ -57,7 +57,7 @@ class ShardJob:
         return ExampleModel.load(self.model, one_thread=one_thread)
 
     def writer(self, model: ExampleModel) -> "ShardPredictor":
-        """Returns what predicts shards."""
+        """Returns the writer of shards."""
         return ShardPredictor(self, model)
 
 
@@ -65,8 +65,8 @@ class ShardPredictor:
     """Predicts shards; a finished one is not predicted again.
 
     Args:
-        job: what to do.
-        model: loaded, of `job.model`.
+        job: the work.
+        model: `job.model`, loaded.
     """
 
     def __init__(self, job: ShardJob, model: ExampleModel) -> None:
@@ -97,14 +97,14 @@ class ShardPredictor:
 
 
 class Answerer:
-    """Answers the images of a line of a listing.
+    """Predicts the images in a line of a listing.
 
     Args:
-        config: how ingest's families read the images.
-        classes: of the listing, which labelled records of custom sources name.
-        model: loaded.
-        ref: which model it is.
-        batch: images that it gets at once.
+        config: settings by which ingest's families read the images.
+        classes: classes of the listing, which labelled records of custom sources name.
+        model: the loaded model.
+        ref: its reference.
+        batch: number of images in a batch.
     """
 
     def __init__(
@@ -120,10 +120,10 @@ class Answerer:
         self._convert: Convert = family_of(config.source).converter(config, classes)
 
     def answers(self, line: bytes, rejects: list[Reject], ignored: Counter[str]) -> pa.Table:
-        """Returns the predictions of a line's images; adds what is none to the others.
+        """Returns the predictions of a line's images; adds to `rejects` and `ignored`.
 
-        A thread reads the next batch, and others ask the model, while rows are made of the answers
-        before.
+        A thread reads the next batch, and others call the model, while this one makes rows of
+        earlier answers.
 
         Raises:
             DataError: the model itself fails.
@@ -140,7 +140,7 @@ class Answerer:
         return table.replace_schema_metadata(facts)
 
     def _answer(self, read: "_Read") -> "_Answered":
-        """Asks the model about a batch; adds rejects of images that do not fit to the batch's."""
+        """Calls the model; adds the images that do not fit it to the batch's rejects."""
         batch: Sequence[Converted] = read.images
         places = places_of([it.example for it in batch]) if self._is_raster else None
         if places is not None:
@@ -166,7 +166,7 @@ class Answerer:
     def _like_training(
         self, batch: Sequence[Converted], places: Sequence[TilePlace], rejects: list[Reject]
     ) -> tuple[list[Converted], list[TilePlace]]:
-        """Keeps the tiles that are like those of the training in size and scale."""
+        """Keeps the tiles that have about the size and scale of the training's tiles."""
         trained = self._model.contract.tiles
         fitting = []
         for item, place in zip(batch, places, strict=True):
@@ -181,7 +181,7 @@ class Answerer:
 
 
 class _Read(NamedTuple):
-    """A batch of images, and what came before the last of them that is none."""
+    """A batch of images, and the rejects and ignored items read along with it."""
 
     images: list[Converted]
     rejects: list[Reject]
@@ -189,7 +189,7 @@ class _Read(NamedTuple):
 
 
 class _Answered(NamedTuple):
-    """A batch that was read, those of its images that fit the model, and the answers to them."""
+    """A batch that was read, its images that fit the model, and the answers to them."""
 
     read: _Read
     batch: Sequence[Converted]
@@ -200,7 +200,7 @@ class _Answered(NamedTuple):
 def _batches(
     outcomes: Iterator[Converted | Reject | Ignored], size: int
 ) -> Generator[_Read, None, None]:
-    """Yields batches of `size` images; the last one is smaller, and may have none."""
+    """Yields batches of `size` images; the last one is smaller, and may be empty."""
     read = _Read([], [], Counter())
     for outcome in outcomes:
         if isinstance(outcome, Converted):

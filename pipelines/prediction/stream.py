@@ -33,7 +33,7 @@ from pipelines.prediction.shard import Answerer
 from pipelines.prediction.table import escaped, write_parquet
 
 _LOG = logging.getLogger(__name__)
-#: The beginning of the name of a file of dead letters; those of windows go on with their time.
+#: Prefix of dead letters of the listing; in those of windows a time follows `rejects-`.
 _LISTING_REJECTS = "rejects-listing-"
 _MOST_ROWS = 100_000  # of a window, which is held in memory
 
@@ -43,10 +43,10 @@ class StreamJob:
     """Settings with which arriving images are answered.
 
     Attributes:
-        config: a PredictionConfig as JSON; its source says how images are read.
-        model_base: where the model lies unless the configuration says it.
-        delay_s: an image waits at most so long for others of its batch.
-        window_s: seconds whose answers share a file.
+        config: a PredictionConfig as JSON; its source states how images are read.
+        model_base: folder of the model's versions, unless the configuration names one.
+        delay_s: maximum time that an image waits for others of its batch.
+        window_s: length of the time windows, each with its own files.
         refresh_s: seconds between looks for a newly pushed model.
     """
 
@@ -59,7 +59,7 @@ class StreamJob:
 
 @dataclass(frozen=True)
 class WrittenWindow:
-    """A window's files: how many answers and dead letters, by which version."""
+    """A window's files: their numbers of answers and dead letters, and the model's version."""
 
     name: str
     predictions: int
@@ -70,20 +70,19 @@ class WrittenWindow:
 class StreamAnswerer:
     """Answers images in small batches; each call returns the windows that it completed.
 
-    A newly pushed model is taken up between batches. One that cannot be loaded is left, and the
-    former one goes on.
+    A newly pushed model is loaded between batches. If that fails, the current one stays in use.
     """
 
     def __init__(self, job: StreamJob, load: Callable[[PinnedModel], ExampleModel]) -> None:
         """Loads the newest model.
 
         Args:
-            job: what to do.
+            job: the settings.
             load: loads a model; several streams of a process may share it.
 
         Raises:
-            DataError: there is none.
-            ConfigError: it takes other images.
+            DataError: there is no model.
+            ConfigError: the model does not fit the source.
         """
         self._job, self._load_model = job, load
         self._config = PredictionConfig.model_validate_json(job.config)
@@ -97,15 +96,15 @@ class StreamAnswerer:
         self._rejects: list[Reject] = []
 
     def add(self, uri: str, now: float) -> list[WrittenWindow]:
-        """Takes an image that has arrived."""
+        """Adds an image that has arrived."""
         # An address that comes from outside must not lead out of the source.
         if self._config.stream.has_broker and not _lies_in(self._config.source.uri, uri):
-            detail = f"it does not lie below {self._config.source.uri}"
+            detail = f"it is not below {self._config.source.uri}"
             return self._refuse(Reject(uri, uri, Reason.OUTSIDE_SOURCE, detail), now)
         return self._wait(Record(uri, uri), now)
 
     def add_message(self, message: ImageMessage, now: float) -> list[WrittenWindow]:
-        """Takes an image that a message has brought."""
+        """Adds the image of a message."""
         if message.image is None:
             reject = Reject(message.key, message.place, Reason.BAD_ROW, message.fault)
             return self._refuse(reject, now)
@@ -114,7 +113,7 @@ class StreamAnswerer:
     def _wait(self, record: Record, now: float) -> list[WrittenWindow]:
         if not self._waiting:
             self._oldest = now
-        # Those of rasters must have a split, as a listing gives one; nothing is learnt of it.
+        # Records of rasters need a split, as in a listing; its name does not matter here.
         self._waiting.append(record._replace(split="test"))
         return self.tick(now)
 
@@ -126,7 +125,7 @@ class StreamAnswerer:
         return self.tick(now)
 
     def tick(self, now: float) -> list[WrittenWindow]:
-        """Does what is due: a batch that is full or has waited, a window that is over."""
+        """Answers a batch that is full or has waited; writes a window that is over."""
         done = []
         if self._tables_or_rejects() and int(now // self._job.window_s) != self._window:
             done += self._write()
@@ -136,7 +135,7 @@ class StreamAnswerer:
         return done
 
     def close(self, now: float) -> list[WrittenWindow]:
-        """Answers what waits, and writes the window that is not over."""
+        """Answers the waiting images, and writes the current window."""
         done = self._answer(now) if self._waiting else []
         return done + (self._write() if self._tables_or_rejects() else [])
 
@@ -157,7 +156,7 @@ class StreamAnswerer:
         return done
 
     def _is_renewed(self, now: float) -> bool:
-        """Takes up a newer model, if there is one that can be loaded."""
+        """Loads a newer model, if there is one; False if there is none or it cannot be loaded."""
         former, self._looked = self._ref, now
         try:
             if is_newest(former, self._config.model_version):
@@ -212,9 +211,9 @@ class FolderWatch:
     What is gone from the folder is forgotten, and is new if it returns.
 
     Args:
-        reading: names the source.
+        reading: settings of the source.
         answered: files that are known already, from `answered_in`.
-        refused: what could not be listed before, from `refused_in`.
+        refused: places that could not be listed before, from `refused_in`.
     """
 
     def __init__(
@@ -240,9 +239,9 @@ class FolderWatch:
         yield from self._settling.arrived((it.uri for it in found.records), tuple(refused))
 
     def write_rejects(self, output: str) -> None:
-        """Writes the dead letters of what could not be listed, such as an unreadable folder.
+        """Writes dead letters for places that cannot be listed, such as an unreadable folder.
 
-        One that can be listed later is answered then.
+        If a folder can be listed later, its images are answered then.
         """
         if self._rejects:
             name = f"{_LISTING_REJECTS}{uuid.uuid4().hex[:8]}.jsonl"
@@ -251,10 +250,10 @@ class FolderWatch:
 
 
 def only_stream_into(output: str) -> AbstractContextManager[None]:
-    """Keeps other streams of watched places from a local output meanwhile.
+    """Locks a local output for one stream that watches a place.
 
-    A stream that is started again while the one before still ends would answer its images twice.
-    It also removes what a killed stream has begun to write.
+    Without it, a stream that is restarted while its predecessor is still ending would answer
+    images twice. Also removes the partial files of a killed stream.
 
     Raises:
         TransientDataError: on entry, if another stream writes there.
@@ -290,7 +289,7 @@ def answered_in(output: str) -> set[str]:
 
 
 def refused_in(output: str) -> set[str]:
-    """Returns what could not be listed, by the dead letters in a local output; escaped."""
+    """Returns the places with dead letters of the listing in a local output; escaped."""
     folder = Path(local_path(output))
     if is_remote(output) or not folder.is_dir():
         return set()

@@ -29,7 +29,7 @@ from pipelines.prediction.stream import (
     refused_in,
 )
 
-#: Element between arrivals: time has passed.
+#: Element that marks the passing of time between arrivals.
 TICK = ""
 
 
@@ -39,9 +39,9 @@ class WatchFolder(beam.DoFn):
     Runners in one process hand each element on as it is yielded, so that answers do not wait.
 
     Args:
-        output: where answers lie; what has one already is left out.
-        poll_s: between looks.
-        looks: how many; None never ends.
+        output: folder of the answers; files that have one are skipped.
+        poll_s: seconds between looks.
+        looks: number of looks; None is unlimited.
     """
 
     def __init__(self, output: str, poll_s: float, looks: int | None = None) -> None:
@@ -57,10 +57,10 @@ class WatchFolder(beam.DoFn):
 
 
 class WatchMessages(beam.DoFn):
-    """Place of files -> the messages that arrive there, and `TICK` after each look.
+    """Path of a local queue -> the messages that arrive there, and `TICK` after each look.
 
     Args:
-        output: as of `WatchFolder`, as are the others.
+        output, poll_s, looks: as for `WatchFolder`.
     """
 
     def __init__(self, output: str, poll_s: float, looks: int | None = None) -> None:
@@ -74,7 +74,7 @@ class WatchMessages(beam.DoFn):
 
 
 def _times(looks: int | None, poll_s: float) -> Iterator[int]:
-    """Yields so often, with a pause after each; None never ends."""
+    """Counts the looks, with a pause after each."""
     for number in itertools.count() if looks is None else range(looks):
         yield number
         time.sleep(poll_s)
@@ -83,8 +83,8 @@ def _times(looks: int | None, poll_s: float) -> Iterator[int]:
 class AnswerImages(beam.DoFn):
     """Addresses of images, or messages that hold them -> the windows that were written.
 
-    A bundle's end writes what there is, so that no answer outlives its bundle: a runner that
-    repeats a bundle may answer an image twice, and never loses one.
+    The end of a bundle writes all pending answers, so that none outlives its bundle: a runner
+    that repeats a bundle may answer an image twice, but never loses one.
     """
 
     def __init__(self, job: StreamJob) -> None:
@@ -116,10 +116,10 @@ class PredictStream(beam.PTransform):
     """Pipeline -> the windows that were written.
 
     Args:
-        job: how images are answered; its configuration says where they come from.
-        reading: of a folder that is watched.
+        job: settings of the answers; its configuration names the origin of the images.
+        reading: settings of a folder that is watched.
         place: folder or file of messages that hold images, where no broker delivers them.
-        poll_s: between looks at either.
+        poll_s: seconds between looks at either.
     """
 
     def __init__(self, job: StreamJob, reading: IngestConfig, place: str, poll_s: float) -> None:
@@ -167,7 +167,7 @@ class PredictStream(beam.PTransform):
 
 
 def address_of(message: bytes | None) -> str:
-    """Returns a message's address, of any bytes; a record without a value only takes time.
+    """Returns the address in a message of any bytes; a `TICK` for a record without a value.
 
     A message that raised an error would be delivered again and again.
     """
@@ -175,11 +175,11 @@ def address_of(message: bytes | None) -> str:
 
 
 def image_of_record(record: tuple[bytes | None, bytes | None]) -> ImageMessage | str:
-    """Returns the image of a record of Kafka; one without a value only takes time."""
+    """Returns the image in a Kafka record; a `TICK` for one without a value."""
     key, value = record
     return TICK if value is None else message_of_record(key, value)
 
 
 def image_of_event(event: PubsubMessage) -> ImageMessage:
-    """Returns the image of an event of Pub/Sub."""
+    """Returns the image in a Pub/Sub event."""
     return message_of_event(event.data, event.attributes or {}, event.message_id or "")

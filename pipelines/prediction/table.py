@@ -39,7 +39,7 @@ class TilePlace:
 
 
 def metadata_of(contract: Contract, version: int | None, identity: str) -> dict[str, str]:
-    """Returns what holds for all rows: model, task, and classes in the order of probabilities."""
+    """Returns the table's metadata: model, task, and classes in the order of probabilities."""
     facts = {
         "task": contract.task,
         "classes": list(contract.classes),
@@ -59,11 +59,11 @@ def batch_of(
     """Returns rows of predictions.
 
     Args:
-        keys: of the images.
-        uris: of their files.
-        places: of tiles of rasters; None for photographs.
-        columns: from the model's task.
-        version: of the model.
+        keys: keys of the images.
+        uris: addresses of their files.
+        places: positions of tiles of rasters; None for photographs.
+        columns: columns of the model's task.
+        version: version of the model.
     """
     found = {"key": _texts(keys), "uri": _texts(uris)}
     if places is not None:
@@ -108,7 +108,7 @@ def _texts(values: Sequence[str]) -> pa.Array:
 
 
 def escaped(text: str) -> str:
-    """Returns a file's name with an escape for what UTF-8 cannot hold, so that names differ."""
+    """Escapes the bytes in a file's name that are not UTF-8, so that names stay distinct."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 

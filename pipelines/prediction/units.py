@@ -23,8 +23,8 @@ class Units:
 
     Attributes:
         names: key of each image, or id of each scene; escaped.
-        places: addresses of the files of each.
-        covered: what the fingerprint covers: the units first, and then what they share.
+        places: addresses of the files of each unit.
+        covered: input of the fingerprint: the units first, then what they share.
     """
 
     names: Sequence[str]
@@ -32,7 +32,7 @@ class Units:
     covered: FingerprintInput
 
     def states(self) -> "States":
-        """Looks at the files; none is read."""
+        """Returns the states by a look at the files, without reading them."""
         seen = look(list(self.covered.files()))
         own, rest = self._entered({uri: stamp.state for uri, stamp in seen.items()})
         token = sha256("\n".join((*sorted(own.values()), fingerprint_of(rest))).encode())
@@ -41,7 +41,7 @@ class Units:
             own, rest = self._entered(
                 {uri: stamp.state if stamp.is_proof else never for uri, stamp in seen.items()}
             )
-        shared = [it for it in rest if it[0] != "reject"]  # which no other unit depends on
+        shared = [it for it in rest if it[0] != "reject"]  # no other unit depends on a reject
         return States(own, fingerprint_of(shared), token.hexdigest())
 
     def _entered(
@@ -58,9 +58,9 @@ class States(NamedTuple):
     """States of all units, found by one look at their files.
 
     Attributes:
-        own: state of each unit by name. Two looks that found the same one saw the same content.
-        shared: that of what the units share.
-        token: changes whenever anything may have changed, and not from look to look.
+        own: state of each unit by name. Equal states of two looks prove equal content.
+        shared: state of what the units share.
+        token: changes whenever anything may have changed, and only then.
     """
 
     own: dict[str, str]

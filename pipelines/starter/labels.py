@@ -50,7 +50,7 @@ class FoundLabels:
     others: tuple[str, ...] = ()
 
 
-def is_called_as_labels(folder: str, path: str) -> bool:
+def is_named_like_labels(folder: str, path: str) -> bool:
     """Checks whether a raster below a folder, or a folder above it, is named like labels."""
     *above, name = os.path.relpath(path, folder).split(os.sep)  # a Path would keep every name
     is_below = any(part.lower() in _FOLDERS for part in above)
@@ -116,7 +116,7 @@ def _class_rasters(folder: str, files: Sequence[str], scenes: Sequence[str]) -> 
     """Returns the rasters that are named like labels and belong to no single scene."""
     rasters = [path for path in files if path.lower().endswith((".tif", ".tiff", ".img"))]
     known = set(scenes)
-    return [it for it in rasters if it not in known and is_called_as_labels(folder, it)]
+    return [it for it in rasters if it not in known and is_named_like_labels(folder, it)]
 
 
 def _masks(path: str) -> FoundLabels:
@@ -173,7 +173,7 @@ def _class_field(path: str) -> str | None:
 
     try:
         meta, _, _, columns = pyogrio.raw.read(path, read_geometry=False)
-    except Exception as error:  # pyogrio has many; the reader of labels names the cause
+    except Exception as error:  # pyogrio raises many types; the reader of labels names the cause
         raise DataError(f"{path}: cannot be read as labels ({error})") from error
     named = dict(zip(map(str, meta["fields"]), columns, strict=True))
     fields = {

@@ -24,7 +24,7 @@ from components.raster.tiles.key import TileKey, Window
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.view import View
 from pipelines.starter.chips import block_side_m
-from pipelines.starter.labels import FoundLabels, find_labels, is_called_as_labels
+from pipelines.starter.labels import FoundLabels, find_labels, is_named_like_labels
 from pipelines.starter.masks import folder_pair
 
 _RASTERS = (".tif", ".tiff", ".jp2", ".img")
@@ -100,7 +100,7 @@ def propose_scenes(folder: str) -> SceneProposal | None:
 
 def _least_side(folder: str, with_map: bool, are_pictures: bool) -> float:
     """Returns the shorter side, in pixels, from which rasters or photographs may be scenes."""
-    if are_pictures:  # photographs with their masks are a source kind of their own
+    if are_pictures:  # photographs with masks are another kind of source
         return _LEAST_PICTURE_PX if folder_pair(folder) is None else float("inf")
     return _LEAST_LABELLED_PX if with_map else _LEAST_SCENE_PX
 
@@ -109,7 +109,7 @@ def _candidates(folder: str, paths: Iterable[str], suffixes: tuple[str, ...]) ->
     return Packed(
         path
         for path in paths
-        if path.lower().endswith(suffixes) and not is_called_as_labels(folder, path)
+        if path.lower().endswith(suffixes) and not is_named_like_labels(folder, path)
     )
 
 

@@ -129,7 +129,7 @@ def _of_cloud_event(headers: Mapping[str, str], body: bytes) -> Iterator[str]:
         RecursionError,
     ) as error:
         raise BadEvent(
-            "neither a CloudEvent, nor a push of Pub/Sub, nor a notification of S3"
+            "neither a CloudEvent, nor a Pub/Sub push, nor an S3 notification"
         ) from error
     if source.startswith(_STORAGE):
         yield source.removeprefix(_STORAGE).partition("/")[0]

@@ -33,7 +33,7 @@ class LocalTarget:
         patience_s: float = 60.0,
         kind: Kind = "training",
     ) -> None:
-        """Takes the time in which a run must write its record as `patience_s`."""
+        """Stores the settings; `patience_s` is the time in which a run must write its record."""
         self._kind = kind
         self._config_path = os.path.abspath(config_path)
         self._workspace = Workspace(workspace)
@@ -88,4 +88,4 @@ class LocalTarget:
 
     def _output_since(self, begin: int) -> str:
         text = Path(self._workspace.root, _LOG).read_bytes()[begin:][-_SHOWN_BYTES:]
-        return text.decode(errors="replace").strip() or "without a word"
+        return text.decode(errors="replace").strip() or "no output"

@@ -45,7 +45,7 @@ class PolledSource:
         Args:
             data: names the source.
             marker: of a complete upload.
-            by_content: runs name their data by the files' content, and not by their state.
+            by_content: runs identify their data by the files' content, not by their state.
 
         Raises:
             ConfigError: the source cannot have a marker.

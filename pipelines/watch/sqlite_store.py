@@ -57,12 +57,12 @@ class SqliteStore:
                 raise WatchError(message(error, {"watch.state.path": self._path})) from error
             raise WatchError(
                 f"{self._path}: the state of the watch cannot be read or written ({error}). It has "
-                "to lie on a disk of this machine, in a folder that you may write."
+                "to be on a disk of this machine, in a folder that you may write to."
             ) from error
 
 
 def _log_ahead(rows: sqlite3.Connection) -> None:
-    """Chooses the write-ahead log; of connections that do so at once, SQLite lets some not wait."""
+    """Turns on the write-ahead log; retries, since SQLite does not wait for a concurrent change."""
     end = time.monotonic() + _WAIT_S
     while True:
         try:

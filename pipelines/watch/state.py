@@ -123,7 +123,7 @@ def from_text(text: str | None, place: str) -> WatchState:
     """Parses a document; a store without one gives the initial state.
 
     Raises:
-        WatchError: the text is no such document.
+        WatchError: the text is not such a document.
     """
     if not text:
         return WatchState()

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from tfx.components.trainer.fn_args_utils import FnArgs
 
-from pipelines.kubeflow.step.entrypoint import clear_up_on_sigterm, guarded
+from pipelines.kubeflow.step.entrypoint import clean_up_on_sigterm, guarded
 from pipelines.kubeflow.step.workers import run_fn
 
 
 def main(folder: Path) -> int:
     """Trains, and returns the exit code of the step."""
-    clear_up_on_sigterm()
+    clean_up_on_sigterm()
     given = FnArgs(
         train_files=[f"{folder}/examples/Split-train/*"],
         eval_files=[f"{folder}/examples/Split-eval/*"],

@@ -40,7 +40,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (claims(("one", "/a")) | secrets(("one", "/b")), "two volumes are named one"),
     (claims(("one", "/a"), ("one", "/b")), "two volumes are named one"),
     (claims(("shared-memory", "/a")) | {"shared_memory": "1Gi"}, "are named shared-memory"),
-    (claims(("kfp-launcher", "/a")), "kfp-launcher, which Kubeflow has taken"),
+    (claims(("kfp-launcher", "/a")), "kfp-launcher, which Kubeflow uses"),
     (claims(("one", "/a"), ("two", "/a")), "two volumes are mounted at /a"),
     (claims(("one", "/a")) | secrets(("two", "/a/")), "two volumes are mounted at /a"),
     (claims(("one", "/dev/shm")) | {"shared_memory": "1Gi"}, "mounted at /dev/shm"),

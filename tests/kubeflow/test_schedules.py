@@ -337,7 +337,7 @@ def test_kubeflows_client_wants_pipeline_and_version_together(api: Api) -> None:
     [
         ({"cron": None}, "give one of them"),
         ({"interval_s": HOUR}, "give one of them"),
-        ({"cron": None, "interval_s": 5}, "60 s are the least"),
+        ({"cron": None, "interval_s": 5}, "the minimum is 60 s"),
     ],
 )
 def test_a_schedule_has_one_time(given: dict, words: str) -> None:
@@ -363,4 +363,4 @@ def test_the_commands(api: Api, tmp_path: Any, repository: Any) -> None:
     assert skymill("delete", "nightly").output == "nightly: deleted (0 0 2 * * *)\n"
     gone = skymill("delete", "nightly")
     assert isinstance(gone.exception, NotFound)
-    assert "there is: none at all" in str(gone.exception)
+    assert "Known: none" in str(gone.exception)

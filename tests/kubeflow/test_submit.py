@@ -545,7 +545,7 @@ def test_the_package_of_a_run_is_in_the_run_or_its_version(
     ("words", "message"),
     [
         (["--set", "count"], "is not NAME=VALUE"),
-        (["--set", "count=1", "--set", "count=2"], "stands there twice"),
+        (["--set", "count=1", "--set", "count=2"], "is given twice"),
         (["-c", "skymill.yaml"], "not both"),
     ],
 )

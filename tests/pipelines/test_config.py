@@ -70,7 +70,7 @@ def test_every_finding_is_listed_at_once():
 def test_a_key_given_twice_is_an_error_and_not_the_last_one(tmp_path):
     path = tmp_path / "skymill.yaml"
     path.write_text("name: a\nname: b\n")
-    with pytest.raises(ConfigError, match="the key 'name' stands here twice"):
+    with pytest.raises(ConfigError, match="the key 'name' is given twice"):
         load_config(str(path))
 
 

@@ -53,7 +53,7 @@ def test_findings_bear_the_gates_name_and_block() -> None:
     ("name", "why"),
     [
         ("failing", "failing failed with KeyError: 'region'"),
-        ("wordy", "wordy gives a str where a Finding would be"),
+        ("wordy", "wordy returned a str instead of a Finding"),
         ("silent", "silent failed with TypeError"),
         ("absent", "has no absent"),
     ],

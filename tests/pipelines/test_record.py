@@ -145,7 +145,7 @@ def test_two_runs_in_one_workspace_are_refused_and_the_first_keeps_it(tmp_path):
     workspace = Workspace(str(tmp_path))
     with (
         workspace.locked(),
-        pytest.raises(WorkspaceBusyError, match="another run is going on"),
+        pytest.raises(WorkspaceBusyError, match="another run is in progress"),
         workspace.locked(),
     ):
         pass

@@ -68,7 +68,7 @@ def config_file(folder: Path, **train: object) -> Path:
 def test_a_workspace_in_use_is_left_alone(tmp_path: Path) -> None:
     path, workspace = config_file(tmp_path), Workspace(str(tmp_path / "work"))
     record_of(workspace, "1", write_examples(tmp_path / "examples"))
-    with workspace.locked(), pytest.raises(WorkspaceBusyError, match="another run is going on"):
+    with workspace.locked(), pytest.raises(WorkspaceBusyError, match="another run is in progress"):
         train_alone(load_config(str(path)), str(path), {})
     assert not Path(workspace.trainings).exists()
 

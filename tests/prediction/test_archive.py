@@ -231,7 +231,7 @@ def test_a_model_that_was_replaced_during_a_run_answers_nothing(rasters_model):
 
 
 def test_a_kind_without_a_source_is_refused():
-    with pytest.raises(click.UsageError, match="--kind is about a SOURCE"):
+    with pytest.raises(click.UsageError, match="--kind needs a SOURCE"):
         prediction_settings(None, None, "chips", "", {})
 
 

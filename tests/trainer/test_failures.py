@@ -28,7 +28,7 @@ from trainer.training.failures import (
     out_of_memory,
 )
 from trainer.training.fit import fit
-from trainer.training.progress import resumed_words
+from trainer.training.progress import resumed_text
 
 CONFIG = TrainConfig(batch_size=4, epochs=3, learning_rate=0.05, early_stopping=None, ema=0.5)
 ROWS = 16
@@ -157,7 +157,7 @@ def test_sigterm_saves_first_and_the_next_attempt_ends_as_an_undisturbed_one(tmp
     resumed, after = run(tmp_path / "parts", *numbers(1))
     assert (after.resumed_after_epochs, after.resumed_after_steps) == (2, 1)
     resumed_at = json.loads((tmp_path / "parts/logs/resumed.json").read_text())
-    assert resumed_words(**resumed_at) == "resumed from epoch 3, step 1"
+    assert resumed_text(**resumed_at) == "resumed from epoch 3, step 1"
     assert [row.loss for row in after.epochs] == pytest.approx([row.loss for row in history.epochs])
     for mine, theirs in zip(resumed.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)

@@ -13,7 +13,7 @@ from trainer.training.config import EarlyStopping, SmallCnn, TrainConfig
 from trainer.training.failures import TrainingError
 from trainer.training.fit import fit
 from trainer.training.log import TrainingLog
-from trainer.training.progress import TrainingProgress, resumed_words
+from trainer.training.progress import TrainingProgress, resumed_text
 
 SIDE_PX = 8
 OBJECTIVE = of_classes(2)
@@ -136,7 +136,7 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     assert seen == [3, 4, 5]
     assert history.resumed_after_epochs == 2
     told = json.loads((tmp_path / "logs/resumed.json").read_text())
-    assert resumed_words(**told) == "resumed from epoch 2"
+    assert resumed_text(**told) == "resumed from epoch 2"
     for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
     losses = [[row.val_loss for row in each.epochs] for each in (history, whole[1])]

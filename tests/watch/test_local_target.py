@@ -86,7 +86,7 @@ def test_a_claim_that_ran_out_starts_nothing(folder: Path) -> None:
 def test_a_busy_workspace_is_a_start_that_failed(folder: Path) -> None:
     with (
         Workspace(str(folder / "work")).locked(),
-        pytest.raises(StartError, match="another run is going on here"),
+        pytest.raises(StartError, match="another run is in progress here"),
     ):
         target_in(folder).start("land-1", print)
 

@@ -20,7 +20,7 @@ def less_is_better(name: str) -> bool:
     return name.endswith(_FALLING)
 
 
-def resumed_words(epochs: int, steps: int) -> str:
+def resumed_text(epochs: int, steps: int) -> str:
     """Describes where a training resumes; `steps` are those done in the current epoch."""
     if not steps:
         return f"resumed from epoch {epochs}"
@@ -32,7 +32,7 @@ def member_folder(number: int) -> str:
     return f"{_MEMBER}{number}"
 
 
-def member_words(folder: str) -> str:
+def member_label(folder: str) -> str:
     """Describes the training whose logs are in a folder: `member 2  `, or nothing."""
     name = folder.rpartition("/")[2]
     return f"member {name.removeprefix(_MEMBER)}  " if name.startswith(_MEMBER) else ""

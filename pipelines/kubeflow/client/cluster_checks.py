@@ -24,7 +24,7 @@ _PIPELINE = "kubectl apply -k k8s/pipeline"
 def rights(cluster: KubernetesApi, multi_user: bool) -> Iterator[DoctorFinding]:
     """Reviews the caller's rights in the namespace of the runs."""
     if not multi_user:
-        yield DoctorFinding("rights", OK, "a single-user installation asks nobody for rights")
+        yield DoctorFinding("rights", OK, "a single-user installation checks no rights")
         return
     missing = [
         f"{resource}: {verb}"
@@ -118,7 +118,7 @@ def retries(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
 
 
 def claim(cluster: KubernetesApi, name: str) -> Iterator[DoctorFinding]:
-    """Checks that a claim is bound, and by pods on several nodes at once."""
+    """Checks that a claim is bound, and that pods on several nodes can mount it at once."""
     claim = cluster.find(cluster.path("v1", "persistentvolumeclaims", name))
     if claim is None:
         detail = f"there is no claim {name} in {cluster.namespace}"

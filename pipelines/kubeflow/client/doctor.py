@@ -21,8 +21,8 @@ class Needs:
     """Requirements of a configuration on the cluster.
 
     Attributes:
-        service_account: of the steps' pods.
-        pipeline_root: where artifacts go; empty for the cluster's own.
+        service_account: account of the steps' pods.
+        pipeline_root: root folder of the artifacts; empty for the cluster's own.
         images, claims, secrets: names in the steps' settings.
         pull_secrets: secrets with credentials for the images' registries.
         workers: training runs on several pods, which needs JobSet.
@@ -71,7 +71,7 @@ def examine(
 
 
 def _guarded(check: str, look: Any) -> list[DoctorFinding]:
-    """Runs a check; without the right to look, the state is unknown."""
+    """Runs a check; without the right to read, the state is unknown."""
     try:
         return list(look())
     except KubernetesError as error:
@@ -107,7 +107,7 @@ def _server(server: KubeflowServer) -> Iterator[DoctorFinding]:
 def _namespace(name: str, multi_user: bool) -> DoctorFinding:
     if not name or multi_user:
         return DoctorFinding("namespace", OK, name or "the server's own")
-    detail = f"a single-user installation takes no notice of {name}: its runs are in its own"
+    detail = f"a single-user installation ignores {name}: its runs are in its own"
     remedy = f"Leave out --namespace, unless Kubeflow Pipelines itself is installed in {name}"
     return DoctorFinding("namespace", WARNING, detail, remedy)
 

@@ -31,11 +31,11 @@ class EngineNodes:
         metadata: str,
         read_workflow: Callable[[], EngineWorkflow],
     ) -> None:
-        """Takes the server's answer for a run.
+        """Stores the server's answer for a run.
 
         Args:
             run: the answer.
-            definition: of the run's package; other nodes are not steps.
+            definition: definition of the run's package; other nodes are not steps.
             metadata: `host:port` of the metadata store, or empty.
             read_workflow: asks for the engine's workflow of the run; called once, if at all.
         """

@@ -28,7 +28,7 @@ class EngineWorkflow:
     """The nodes of a workflow that ran containers.
 
     Attributes:
-        name: of the workflow.
+        name: name of the workflow.
         executors: for each step its executor's nodes, in the order of their start.
         drivers: for each step, and for `ROOT`, the nodes of its driver's pods in that order. A step
             whose driver has failed has no executor.
@@ -68,7 +68,8 @@ class EngineWorkflow:
     def waiting(self) -> dict[str, str]:
         """Returns Kubernetes' reason for each step, or `ROOT`, whose pod cannot start.
 
-        A pod that only takes its time has a reason without a message, such as `PodInitializing`.
+        A pod that is merely slow to start has a reason without a message, such as
+        `PodInitializing`.
         """
         drivers = {step: nodes[-1] for step, nodes in self.drivers.items()}
         steps = {step: found[-1] for step in self.executors if (found := self._attempts(step))}

@@ -41,7 +41,7 @@ _NEXT = (
     ),
     ("requires type", "Give the parameter a value of that type"),
     ("schedule cron", "Six fields, seconds first: '0 0 2 * * *' is every night at two"),
-    ("empty namespace", "The installation has several users: say whose with --namespace"),
+    ("empty namespace", "The installation has several users: give --namespace"),
     ("experiment id can not be empty", "The installation has several users: give --namespace"),
 )
 
@@ -63,7 +63,7 @@ class KubeflowError(SkymillError):
 
 
 class Unauthenticated(KubeflowError):
-    """The server does not accept the credentials, or misses them."""
+    """The server does not accept the credentials, or they are missing."""
 
 
 class Conflict(KubeflowError):
@@ -103,7 +103,7 @@ def connection_error(what: str, endpoint: str, cause: str) -> KubeflowError:
     """Returns the error for a server that does not respond."""
     text = f"cannot {what}: {endpoint} cannot be reached ({cause})"
     if "certificate" in cause.lower():
-        return KubeflowError(f"{text}. A certificate of your own is trusted with --ca-file")
+        return KubeflowError(f"{text}. To trust a certificate of your own, give --ca-file")
     return KubeflowError(
         f"{text}. Is the address right, and the port-forward or the proxy to the cluster running?",
         transient=True,
@@ -141,9 +141,9 @@ def response_error(what: str, endpoint: str, status: int, body: Any) -> Kubeflow
 def page_error(what: str, endpoint: str) -> KubeflowError:
     """Returns the error for a response that is a web page, usually a login."""
     return KubeflowError(
-        f"cannot {what}: {endpoint} answered with a web page and not as Kubeflow's API does. "
+        f"cannot {what}: {endpoint} answered with a web page, not as Kubeflow's API does. "
         "Behind a login it means that the session or the token is missing or has expired; "
-        "otherwise the address is that of something else"
+        "otherwise the address is that of another service"
     )
 
 

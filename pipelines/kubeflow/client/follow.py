@@ -10,10 +10,10 @@ from pipelines.kubeflow.client.run_state import RunState
 _POLL_S = 5.0
 #: Seconds that a server may be unreachable before following gives up; the run continues.
 _PATIENCE_S = 300.0
-#: Further looks at a run that has ended, while a step has no final state.
+#: Further polls of a run that has ended, while a step has no final state.
 _LATE_LOOKS = 3
 
-#: Looks at the run from one look at its waiting pods to the next, which reads the whole workflow.
+#: Polls of the run for each poll of its waiting pods, which reads the whole workflow.
 _LOOKS_A_WAIT = 6
 
 OnChange = Callable[[str, str], None]

@@ -1,8 +1,8 @@
 """A run's record in releases without ML Metadata: the API's own tasks.
 
 The driver of a step creates its task, and the launcher reports its pod and its end when it ends.
-What became of a step whose pod was killed, and the pod of one that runs, are in the engine's
-workflow, which is asked for only there.
+The end of a step whose pod was killed, and the pod of a running step, are only in the engine's
+workflow, which is requested only for them.
 """
 
 from collections.abc import Callable
@@ -33,11 +33,11 @@ class NativeTasks:
     def __init__(
         self, run: Json, definition: Definition, read_workflow: Callable[[], EngineWorkflow]
     ) -> None:
-        """Takes the server's answer for a run.
+        """Stores the server's answer for a run.
 
         Args:
-            run: the answer; ROOT and other tasks that the package does not name are no steps.
-            definition: of the run's package.
+            run: the answer; ROOT and other tasks that the package does not name are not steps.
+            definition: definition of the run's package.
             read_workflow: asks for the engine's workflow of the run; called once, if at all.
         """
         self._all: list[Json] = run.get("tasks") or []

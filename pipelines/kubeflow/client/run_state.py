@@ -116,7 +116,7 @@ def run_state_of(run: Json, steps: Sequence[StepRecord], definition: Definition)
     Args:
         run: the server's answer for the run, as JSON.
         steps: the steps in its record.
-        definition: of the run's package, which names the gates and orders the steps.
+        definition: definition of the run's package, which names the gates and orders the steps.
     """
     steps = sorted(steps, key=lambda one: definition.steps.index(one.step))
     state = plain_state(run.get("state"))

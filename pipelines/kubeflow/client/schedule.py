@@ -21,12 +21,12 @@ class Schedule:
     up; neither can be changed.
 
     Attributes:
-        name: of the recurring run; names are unique on a server.
+        name: name of the recurring run, unique on a server.
         cron: six fields, seconds first, in the time zone of the cluster's controller (UTC by
             default).
         interval_s: seconds from one run to the next, instead of `cron`.
         parameters: those that differ from the package's defaults.
-        service_account: of the steps' pods; empty leaves it to the cluster.
+        service_account: account of the steps' pods; empty leaves it to the cluster.
 
     Raises:
         ConfigError: not exactly one of `cron` and `interval_s` is given, or the data are frozen.
@@ -45,7 +45,7 @@ class Schedule:
             object.__setattr__(self, "cron", checked_cron(self.cron))
         elif (self.interval_s or 0) < _LEAST_INTERVAL_S:
             raise ConfigError(
-                f"an interval of {self.interval_s} s: {_LEAST_INTERVAL_S} s are the least"
+                f"an interval of {self.interval_s} s: the minimum is {_LEAST_INTERVAL_S} s"
             )
         refuse_frozen(self.parameters, "--set")
 
@@ -93,6 +93,6 @@ def refuse_frozen(values: Mapping[str, Any], where: str) -> None:
     for name in _DATA:
         if value := values.get(name):
             raise ConfigError(
-                f"{where}: {name} is {value!r}. In a schedule it would hold every run to the data "
-                "of one day. Leave it empty; the data are looked at when a run starts"
+                f"{where}: {name} is {value!r}. In a schedule it would bind every run to the data "
+                "of one day. Leave it empty: each run takes the data that are there when it starts"
             )

@@ -176,8 +176,8 @@ class Schedules:
                 f"there are {len(found)} schedules named {name}: delete all but one in Kubeflow's "
                 "pages"
             )
-        known = ", ".join(one.name for one in self.listed()) or "none at all"
-        raise NotFound(f"there is no schedule named {name}; there is: {known}")
+        known = ", ".join(one.name for one in self.listed()) or "none"
+        raise NotFound(f"there is no schedule named {name}. Known: {known}")
 
     def _named(self, name: str) -> list[Any]:
         return list(self._all(filter=predicate("display_name", name)))

@@ -24,7 +24,7 @@ from pipelines.kubeflow.client.submission import SERVICE_ACCOUNT, Submission, Va
 from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.reason import last_reason
 
-#: Of a run that failed, though nothing in the server's answers has.
+#: Error of a run that failed, though no part of it did by the server's answers.
 _NOTHING = "none of its steps has failed, and the server does not say what ended it"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
@@ -64,7 +64,7 @@ class KubeflowServer:
             key: idempotency key, such as the data's fingerprint. A run that was submitted with the
                 same key is not started again: its id is returned.
             experiment: a name to group runs by; by default the pipeline's.
-            service_account: of the steps' pods; empty leaves it to the cluster.
+            service_account: account of the steps' pods; empty leaves it to the cluster.
             before: called just before the request that starts the run; an error that it raises
                 prevents the start.
         """
@@ -124,7 +124,7 @@ class KubeflowServer:
         return state.with_reasons(lambda step: self._log(run_id, record, step))
 
     def waiting(self, run_id: str) -> dict[str, str]:
-        """Returns why pods of a run that goes on cannot start, by step or `ROOT`.
+        """Returns why pods of a run in progress cannot start, by step or `ROOT`.
 
         The server reports such a step as running. The reasons are Kubernetes': an image that cannot
         be pulled, no node that fits.
@@ -134,8 +134,8 @@ class KubeflowServer:
     def metrics(self, run_id: str) -> dict[str, float] | None:
         """Returns the metrics of a run, merged over its steps.
 
-        A server without ML Metadata reports them itself. Of an older one they are in the metadata
-        store; None if the connection has no address of it.
+        A server without ML Metadata reports them itself. Those of an older one are in the metadata
+        store; None if the connection has no address for it.
 
         Raises:
             KubeflowError: the store cannot be reached, or does not know the run.
@@ -143,7 +143,7 @@ class KubeflowServer:
         return self._record(self._run(run_id), Definition()).metrics()
 
     def newest_runs(self, most: int) -> list[RunState]:
-        """Returns at most so many runs that are not archived, the newest first, without steps."""
+        """Returns up to `most` runs that are not archived, newest first, without steps."""
         found = self._runs("list runs", predicate("storage_state", "ARCHIVED", NOT_EQUALS))
         return [
             run_state_of(self.api.tree(run), (), Definition())
@@ -153,8 +153,8 @@ class KubeflowServer:
     def step_logs(self, run_id: str, step: str | None = None) -> dict[str, str]:
         """Returns the logs of the last attempts of a step, or of all that have failed.
 
-        The run is read once. A log that the server has no longer is empty. Of a run that failed
-        without a step it is that of the pipeline's driver, `ROOT`.
+        The run is read once. A log that the server no longer has is empty. If a run failed
+        outside of all steps, it is the log of the pipeline's driver, `ROOT`.
 
         Raises:
             ConfigError: the run has no such step, or none that has failed.
@@ -193,7 +193,7 @@ class KubeflowServer:
         return [state for state in states if not state.ended]
 
     def _run(self, run_id: str) -> Json:
-        """Returns the server's answer for a run, with its tasks where the server has such."""
+        """Returns the server's answer for a run, with its tasks if the server has any."""
         return self.api.get("look at a run", f"runs/{quote(run_id, safe='')}", view="FULL")
 
     def _record(self, run: Json, definition: Definition) -> BackendRecord:
@@ -201,7 +201,7 @@ class KubeflowServer:
 
         Args:
             run: the answer with `view=FULL`.
-            definition: of the run's package; other nodes are not steps.
+            definition: definition of the run's package; other nodes are not steps.
         """
         run_id = str(run["run_id"])
         if "tasks" in run or "task_count" in run:
@@ -212,7 +212,7 @@ class KubeflowServer:
     def _workflow(self, run_id: str) -> EngineWorkflow:
         """Returns the engine's workflow of a run; one without nodes if the server refuses it.
 
-        Without it a run has its states, and no logs.
+        Without it a run's states are known, but not its logs.
         """
         path = f"runs/{quote(run_id, safe='')}"
         try:
@@ -223,7 +223,7 @@ class KubeflowServer:
             return workflow_of({})
 
     def _log(self, run_id: str, record: BackendRecord, step: str) -> str:
-        # The log of an earlier attempt would tell why another one failed.
+        # The log of an earlier attempt would give the reason of another failure.
         last = record.pods(step)[:1]
         return "".join(read_log(self.api.transport, run_id, pod) for pod in last)
 

@@ -110,7 +110,7 @@ def _check_spec(spec: Json, source: str) -> None:
             f"{source}: is a job for Vertex AI (it has pipelineSpec). Compile without --vertex"
         )
     if spec.get("apiVersion", "").startswith("argoproj.io"):
-        raise ConfigError(f"{source}: is a workflow of Argo and no pipeline of Kubeflow 2.x")
+        raise ConfigError(f"{source}: is an Argo workflow, not a pipeline of Kubeflow 2.x")
     version = spec.get("schemaVersion")
     if version != SCHEMA_VERSION:
         raise ConfigError(f"{source}: Kubeflow takes schema {SCHEMA_VERSION}, not {version}")
@@ -123,7 +123,7 @@ def _check_spec(spec: Json, source: str) -> None:
             )
     for place in _outdated(spec):
         raise ConfigError(
-            f"{source}: {place} is of an older schema, and no step of Kubeflow's reads it. Compile "
+            f"{source}: {place} is of an older schema, which Kubeflow does not read. Compile "
             "it again with: skymill compile"
         )
 

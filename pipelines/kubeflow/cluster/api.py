@@ -121,7 +121,7 @@ def connect_cluster(namespace: str = "") -> KubernetesApi:
     """Returns the API of the cluster that this process runs in, or of kubectl's current context.
 
     Args:
-        namespace: of the objects; by default the process's own or the context's.
+        namespace: namespace of the objects; by default the process's own or the context's.
 
     Raises:
         ConfigError: there is neither.
@@ -131,7 +131,7 @@ def connect_cluster(namespace: str = "") -> KubernetesApi:
     try:
         configuration, own = cluster_configuration()
     except config.ConfigException as error:
-        raise ConfigError(f"no cluster of Kubernetes is configured: {error}") from error
+        raise ConfigError(f"no Kubernetes cluster is configured: {error}") from error
     configuration.retries = False
     return KubernetesApi(client.ApiClient(configuration), namespace or own)
 

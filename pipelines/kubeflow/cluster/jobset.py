@@ -53,7 +53,7 @@ def jobset(
     Args:
         name: its name, up to 40 characters; the pods' host names begin with it.
         pods: settings of the pods.
-        command: what each of them runs, with TF_CONFIG in its environment.
+        command: command of each pod, with TF_CONFIG in its environment.
         owner: the step's pod.
         lasting_code: the exit code of a failure that another attempt would repeat.
     """

@@ -17,20 +17,20 @@ def is_fixed(image: str) -> bool:
     return bool(colon and tag) and tag.lower() not in _MUTABLE and "@" not in image
 
 
-def check_image(image: str | None, node: str, insisted: Collection[str]) -> str:
+def check_image(image: str | None, node: str, mutable: Collection[str]) -> str:
     """Returns the image if it may be used.
 
     A cache key holds the image's name and not its content: with a moving tag, new code would reuse
     the outputs of old code.
 
     Raises:
-        ConfigError: there is none, or its tag may move and is not among `insisted`.
+        ConfigError: there is none, or its tag may move and is not among `mutable`.
     """
     if not image:
         raise ConfigError(
             f"{node} has no image: give kubeflow.steps.image, by digest or with a fixed tag"
         )
-    if not is_fixed(image) and image not in insisted:
+    if not is_fixed(image) and image not in mutable:
         raise ConfigError(
             f"{node}: the image {image} can change under the same name. Name it by digest "
             f"(@sha256:...) or with a fixed tag, or list {image} in kubeflow.mutable_images"

@@ -78,9 +78,9 @@ def compile_package(
 
     Raises:
         ConfigError: an image may change under its name, a path would not exist, Kubernetes would
-            refuse a pod, a node in `kubeflow.nodes` does not exist, there is nothing to learn or no
-            such network, or a package of the user's has a fault (what is not installed here, the
-            step Prepare checks).
+            refuse a pod, a node in `kubeflow.nodes` or the network does not exist, there is nothing
+            to learn, or a package of the user's has a fault (the step Prepare checks those that are
+            not installed here).
     """
     require_runnable(config, kind)
     check_extensions(config)
@@ -147,7 +147,7 @@ def vertex_job(config: PipelineConfig, kind: Kind = "training") -> Json:
 def _steps(config: PipelineConfig, nodes: list[str], kind: Kind) -> dict[str, StepConfig]:
     """Returns the settings of each node, with its image checked.
 
-    Names are checked with the pipeline of training, which has most nodes.
+    Names are checked against the training pipeline, which has the most nodes.
     """
     for name in config.kubeflow.nodes if kind == "training" else ():
         if name not in (*nodes, PREDICT):

@@ -92,7 +92,7 @@ def _names(step: StepConfig) -> Iterator[str]:
     """Validates the names of claims and secrets, after which Kubeflow names the volumes."""
     for volume in step.volumes or ():
         for fault in _wrong("volumes: the claim", volume.claim, _VOLUME):
-            yield f"{fault}; Kubeflow names the volume after the claim: make one with such a name"
+            yield f"{fault}; Kubeflow names the volume after the claim: make one of such a name"
     for secret in step.secret_volumes or ():
         for fault in _wrong("secret_volumes: the secret", secret.secret, _VOLUME):
             yield f"{fault}; Kubeflow names the volume after the secret: make one with such a name"
@@ -117,7 +117,7 @@ def _volumes(step: StepConfig) -> Iterator[str]:
     for name, path in mounts:
         place = posixpath.normpath(path)
         if name in _TAKEN_VOLUMES:
-            yield f"a volume is named {name}, which Kubeflow has taken for one of its own"
+            yield f"a volume is named {name}, which Kubeflow uses for one of its own"
         if place in _TAKEN_VOLUMES.values():
             yield f"a volume is mounted at {place}, where Kubeflow mounts one of its own"
 

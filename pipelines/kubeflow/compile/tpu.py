@@ -19,7 +19,7 @@ def with_tpu(node: str, step: StepConfig) -> StepConfig:
     """Returns the step with its TPU as resource, node selector and environment.
 
     Raises:
-        ConfigError: the step's own selector or environment says otherwise.
+        ConfigError: the step's own selector or environment contradicts it.
     """
     if step.tpu is None:
         return step

@@ -55,7 +55,7 @@ def require_vertex_names(job: Json) -> None:
         ConfigError: Vertex AI does not accept some names; the message lists each.
     """
     if wrong := list(_wrong_names(job)):
-        raise ConfigError("Vertex AI does not take:\n" + "\n".join(f"  {one}" for one in wrong))
+        raise ConfigError("Vertex AI does not accept:\n" + "\n".join(f"  {one}" for one in wrong))
 
 
 def _wrong_names(job: Json) -> Iterator[str]:
@@ -64,16 +64,16 @@ def _wrong_names(job: Json) -> Iterator[str]:
         yield f"kubeflow.pipeline_root {root!r}: Vertex AI needs it as gs://bucket/folder"
     name = spec["pipelineInfo"]["name"]
     if not _JOB_ID.fullmatch(name + _TIME):
-        yield f"name {name!r}: the job's id, {name}-<time>, is to be as {_JOB_ID.pattern}"
+        yield f"name {name!r}: the job's id, {name}-<time>, must match {_JOB_ID.pattern}"
     if not 0 < len(job["displayName"]) <= _LONGEST_DISPLAY_NAME:
         yield f"the display name {job['displayName']!r}: 1 to {_LONGEST_DISPLAY_NAME} characters"
     executors = spec["deploymentSpec"]["executors"]
     for part in (*spec["root"]["dag"]["tasks"], *spec["components"], *executors):
         if not _PART.fullmatch(part):
-            yield f"the part {part!r}: it is to be as {_PART.pattern}"
+            yield f"the part {part!r}: it must match {_PART.pattern}"
     for parameter in spec["root"]["inputDefinitions"]["parameters"]:
         if not _PARAMETER.fullmatch(parameter):
-            yield f"the parameter {parameter!r}: it is to be as {_PARAMETER.pattern}"
+            yield f"the parameter {parameter!r}: it must match {_PARAMETER.pattern}"
     for label, executor in executors.items():
         yield from _wrong_resources(label, executor["container"].get("resources", {}))
 

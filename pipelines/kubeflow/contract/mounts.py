@@ -53,9 +53,9 @@ def require_mounts(
         )
     if findings:
         raise ConfigError(
-            "on a cluster these paths would not be there:\n  "
+            "on a cluster these paths would not exist:\n  "
             + "\n  ".join(findings)
-            + "\nMount a claim in kubeflow.steps.volumes, and give the paths as they are there"
+            + "\nMount a claim in kubeflow.steps.volumes, and give the paths below its mount"
         )
 
 

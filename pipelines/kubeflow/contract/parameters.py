@@ -32,8 +32,8 @@ def run_parameters(config: PipelineConfig, kind: Kind = "training") -> tuple[Run
             "data_fingerprint",
             STRING,
             "",
-            "The data that the run is for; it stops if the source holds another. Empty: whatever "
-            "the source holds when the run starts.",
+            "Fingerprint of the data that the run is for; it stops if the source holds other data. "
+            "Empty: the data that the source holds when the run starts.",
         ),
         RunParameter(
             "push_destination",
@@ -41,7 +41,7 @@ def run_parameters(config: PipelineConfig, kind: Kind = "training") -> tuple[Run
             config.push.model_dir,
             "The folder of models: on a mounted volume, or at s3://, gs:// or az://.",
         ),
-        RunParameter("epochs", INTEGER, config.train.epochs, "Training's epochs."),
+        RunParameter("epochs", INTEGER, config.train.epochs, "Epochs of the training."),
         RunParameter(
             "steps_per_epoch",
             INTEGER,
@@ -53,7 +53,7 @@ def run_parameters(config: PipelineConfig, kind: Kind = "training") -> tuple[Run
 
 def _data_parameters(uri: str, span: SpanName | None) -> tuple[RunParameter, ...]:
     return (
-        RunParameter("data_location", STRING, uri, "Where the source lies."),
+        RunParameter("data_location", STRING, uri, "Location of the source."),
         RunParameter(
             "span",
             STRING,
@@ -76,7 +76,7 @@ def _prediction_parameters(config: PipelineConfig) -> tuple[RunParameter, ...]:
             "newest when the run starts is used.",
         ),
         RunParameter(
-            "output_location", STRING, section.output, "Where each run's predictions get a folder."
+            "output_location", STRING, section.output, "Folder for the predictions of each run."
         ),
     )
 

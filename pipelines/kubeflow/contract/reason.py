@@ -9,7 +9,7 @@ _REASON = re.compile(
 )
 #: The line with which Kubeflow's driver or launcher ends, as glog writes it.
 _FATAL = re.compile(r"^F\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (.*)")
-#: What the driver says before its reason: a function with all its arguments, if it got so far.
+#: Prefix of the driver's reason: a function with all its arguments, if it got that far.
 _CALL = re.compile(
     r"^(?:KFP driver: |Failed to execute driver: (?:failed to execute driver: )?)"
     r"(?:driver\.\w+\([^)]*\) failed: )?"
@@ -24,8 +24,8 @@ _LONGEST = 300
 def last_reason(log: str, otherwise: str = "") -> str:
     """Returns the reason in a log, or an empty text.
 
-    The first of these that there is: the error of Kubeflow's driver or launcher, the last
-    exception, `otherwise`, the last line of the step itself.
+    The first that exists of: the error of Kubeflow's driver or launcher, the last exception,
+    `otherwise`, the last line of the step itself.
     """
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     exceptions = [line for line in lines if _REASON.match(line)]

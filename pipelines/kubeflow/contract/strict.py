@@ -58,7 +58,7 @@ def _round_trip(tree: Json, message: Any) -> Json:
         raise ValueError(f"Kubeflow does not know this: {error}") from error
     through: Json = json_format.MessageToDict(message)
     if lost := list(_lost(tree, through)):
-        raise ValueError(f"lost on the way through Kubeflow's protobufs: {', '.join(lost)}")
+        raise ValueError(f"lost in the round trip through Kubeflow's protobufs: {', '.join(lost)}")
     return through
 
 

@@ -123,7 +123,7 @@ def guarded(step: Any) -> int:
     return 0
 
 
-def clear_up_on_sigterm() -> None:
+def clean_up_on_sigterm() -> None:
     """Makes the first SIGTERM a `SystemExit`, so that `finally` runs before the process ends.
 
     Later ones are ignored, as they would interrupt the cleanup; SIGKILL bounds its time.
@@ -175,7 +175,7 @@ def _inputs(
         if name not in given:
             if kind.optional:
                 continue
-            raise SkymillError(f"the launcher handed over no input {name}")
+            raise SkymillError(f"the launcher passed no input {name}")
         path = places.to_path(given[name]["uri"])
         if not fileio.exists(path):
             if kind.optional:
@@ -226,7 +226,7 @@ def _main(argv: Sequence[str], mount_root: str) -> None:
     parser.add_argument("--failures")
     args = parser.parse_args(argv[:split])
     logging.basicConfig(level=logging.INFO)
-    clear_up_on_sigterm()
+    clean_up_on_sigterm()
     given = json.loads(args.executor_input)
     signature = NodeSignature.from_json(args.signature)
     places = [one["uri"] for one in _singles(given, "outputs").values()]

@@ -56,7 +56,7 @@ def prepare(
     if wanted and not same_data(wanted, inputs.fingerprint):
         raise DataError(
             f"{changed.ingest.source.uri} holds data with the fingerprint {inputs.fingerprint}, "
-            f"and this run is for {wanted}: the data has changed since; start a run for the new"
+            f"and this run is for {wanted}: the data has changed since. Start another run"
         )
     return prepared_properties(changed, inputs, kind)
 

@@ -25,7 +25,7 @@ from pipelines.kubeflow.contract.reason import last_reason
 POLL_S = 5.0
 #: Seconds that the API server may be unreachable before the step gives up.
 _PATIENCE_S = 300.0
-#: Seconds that a JobSet of an earlier attempt may take to be gone.
+#: Seconds that the deletion of an earlier attempt's JobSet may take.
 _DELETION_S = 300.0
 _CONFLICT = 409
 _KEPT_LINES = 200
@@ -39,7 +39,7 @@ class WorkersFailed(SkymillError):
 
 
 class WorkersRefused(WorkersFailed):
-    """The first worker that failed has found its data or configuration at fault."""
+    """The first worker to fail reported faulty data or a faulty configuration."""
 
     lasting = True
 
@@ -52,7 +52,7 @@ class WorkerSet:
         api: the Kubernetes API of the step's namespace.
         manifest: the JobSet.
         out: where the workers' logs go.
-        poll_s: seconds between two looks.
+        poll_s: seconds between two polls.
         patience_s: seconds that the API server may be unreachable.
     """
 
@@ -94,7 +94,7 @@ class WorkerSet:
         """Creates the JobSet, unless an earlier attempt of the same run left one that has finished.
 
         One that has not is deleted first: its workers save their state. That may take their whole
-        time to end, also for one of a run that was stopped.
+        grace period, also for a run that was stopped.
         """
         deadline = time.monotonic() + _DELETION_S
         while True:
@@ -202,7 +202,7 @@ class WorkerSet:
 
 
 def _conditions(found: Json) -> dict[str, Json]:
-    """Returns what holds of a JobSet, by type."""
+    """Returns the conditions of a JobSet that are true, by type."""
     conditions = (found.get("status") or {}).get("conditions") or []
     return {one["type"]: one for one in conditions if one.get("status") == "True"}
 
@@ -210,7 +210,7 @@ def _conditions(found: Json) -> dict[str, Json]:
 def _order(failed: tuple["_Failure", str]) -> tuple[bool, str, str]:
     """Sorts failures by time; last are those of workers that only followed another one.
 
-    Kubernetes tells times in seconds, and stops the other workers within one.
+    Kubernetes reports times in whole seconds, and stops the other workers within one.
     """
     failure, reason = failed
     followed = failure.code == EXIT_STOPPED or _SECONDARY in reason

@@ -46,7 +46,7 @@ def owner_of(api: KubernetesApi, environment: Mapping[str, str]) -> Owner:
     pod = api.find(api.path("v1", "pods", name)) if name else None
     if pod is None or not uid:
         raise ConfigError(
-            "kubeflow.workers: this process is not a step of Kubeflow, in whose pod workers run"
+            "kubeflow.workers: this process is not a step of Kubeflow, so workers have no owner"
         )
     run_id = (pod["metadata"].get("labels") or {}).get(RUN_LABEL, "")
     return Owner(name, uid, run_id, (pod.get("spec") or {}).get("serviceAccountName") or "default")
@@ -57,15 +57,15 @@ def train_on_pods(
 ) -> None:
     """Trains a job on pods, in a folder of its own in the exchange.
 
-    The folder is named by all that decides the training's result. It stays if the training fails,
-    so that the next attempt resumes from its checkpoints, and is removed at the end.
+    The folder is named by a digest of everything that determines the result. It stays if the
+    training fails, so that the next attempt resumes from its checkpoints; else it is removed.
 
     Args:
         job: the training; its model and logs are written where it says.
         pods: settings of the pods.
         api: the Kubernetes API of the step's namespace.
         owner: the pod of the step.
-        poll_s: seconds between two looks at the pods.
+        poll_s: seconds between two polls of the pods.
     """
     digest = fingerprint(job.splits, job.image, job.config)
     folder = Path(pods.workers.exchange, f"training-{digest}")

@@ -37,10 +37,10 @@ def count_chart(
     """Draws stacked histograms with the same edges, as counts.
 
     Args:
-        name: for readers who do not see the picture.
+        name: accessible name of the picture.
         histograms: each with its class of the style sheet; the first is at the bottom.
-        x_label: what is counted, with its unit.
-        y_label: what a count is of.
+        x_label: the quantity, with its unit.
+        y_label: the things that are counted.
     """
     first = histograms[0][1]
     below = [0.0] * len(first.counts)
@@ -99,9 +99,9 @@ def reliability_chart(
     """Draws the share of right answers by confidence, and below it the count of each bin.
 
     Args:
-        name: for readers who do not see the picture.
-        bins: of the model.
-        others: of the model to compare with, as hollow diamonds without counts.
+        name: accessible name of the picture.
+        bins: bins of the model.
+        others: bins of the model to compare with, drawn as hollow diamonds without counts.
     """
     height = HEIGHT_PX + _COUNTS_PX
     split = height - _COUNTS_PX + 8

@@ -22,7 +22,7 @@ from pipelines.page.charts.svg import (
 _WIDTH_PX, _ROW_PX, _TOP_PX, _BOTTOM_PX = 420, 22, 22, 40
 _NAMES_PX, _COUNTS_PX = 166, 44
 _MOST_CHARACTERS = 18
-#: Share of the range that an axis has beyond it on each side.
+#: Margin of an axis on each side, as a share of the range.
 _SPARE = 0.04
 
 
@@ -31,7 +31,7 @@ class ForestRow:
     """One row.
 
     Attributes:
-        name: of the slice or class.
+        name: name of the slice or class.
         count: number of examples.
         value: measured value; a row without one is not drawn.
         interval: its 95 % interval, where there is one.
@@ -53,9 +53,9 @@ def forest_chart(
     """Draws values as dots (or bars from 0) with whiskers, others as hollow diamonds.
 
     Args:
-        name: for readers who do not see the picture.
+        name: accessible name of the picture.
         rows: from top to bottom.
-        x_label: what the values are, with their unit.
+        x_label: the quantity, with its unit.
         bars: draws a bar from 0 to each value.
     """
     known = [row for row in rows if math.isfinite(row.value)]

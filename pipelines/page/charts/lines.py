@@ -37,12 +37,12 @@ def line_chart(
     """Draws lines over common axes; without ranges, those of the points.
 
     Args:
-        name: for readers who do not see the picture.
+        name: accessible name of the picture.
         lines: at most as many as `SERIES` has; further ones are left out.
-        x_label: what the points' first numbers are, with their unit.
-        y_label: likewise of the second ones.
+        x_label: quantity of the points' first numbers, with its unit.
+        y_label: that of the second numbers.
         x: range of the first numbers.
-        y: range of the second ones.
+        y: range of the second numbers.
         diagonal: draws the line from the lower left to the upper right as a reference.
     """
     points = [point for line in lines for point in line.points]

@@ -125,4 +125,4 @@ def test_whoever_stops_the_command_reads_that_it_continues(base, tmp_path, monke
     arguments = [str(tmp_path / "scene.tif"), "-o", str(tmp_path / "maps")]
     done = CliRunner().invoke(command, [*arguments, "--model-base", str(base)])
     assert done.exit_code == 1
-    assert "The same command continues with the others." in done.stderr
+    assert "The same command continues with the rest." in done.stderr

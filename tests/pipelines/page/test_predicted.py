@@ -129,7 +129,7 @@ def test_evidence_is_kept_beside_the_page(tmp_path: Path) -> None:
     write_evidence(kept, str(tmp_path))
     assert read_evidence(str(tmp_path)) == kept
     (tmp_path / EVIDENCE_FILE).write_text("[]")
-    with pytest.raises(DataError, match="no evidence of a page"):
+    with pytest.raises(DataError, match="is not the evidence of a page"):
         read_evidence(str(tmp_path))
 
 

@@ -74,7 +74,7 @@ def test_a_summary_names_the_rarest_classes_and_what_was_done():
     assert told(Imbalance(sampling="balanced"))[1:] == ["  balanced sampling"]
     assert told(Imbalance())[1:] == ["  nothing was done about it (train.imbalance)"]
     none = replace(SEEN, counts=(80, 0, 15))
-    assert told(Imbalance(), none)[2:] == ["  not one to learn from: b"]
+    assert told(Imbalance(), none)[2:] == ["  without any: b"]
 
 
 def test_a_summary_is_silent_about_classes_that_are_as_common_as_each_other():
