@@ -3,7 +3,7 @@
 A step of a pipeline writes the whole job to a file: `python -m trainer.worker --job FILE`.
 
 Every worker is started with the same arguments and a TF_CONFIG of its own; the chief, the first of
-them, exports the model. Examples, logs, checkpoints and model lie where all workers can reach them.
+them, exports the model. All of them must reach the folders of examples, logs, checkpoints, model.
 Exit codes: 0 done, 1 failed, 2 wrong call, 4 data or configuration at fault, so that a restart
 would fail again, 143 stopped by SIGTERM with its state saved.
 """
@@ -54,12 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.worker", description=__doc__)
     parser.add_argument(
-        "config", nargs="?", help="a configuration; ingest.image and train are read of it"
+        "config", nargs="?", help="a configuration; only ingest.image and train are used"
     )
     parser.add_argument("--job", help="a file with the whole job, in place of all other arguments")
     parser.add_argument("--examples", help="an Examples artifact, as ingest left it")
     parser.add_argument("--output", help="folder for model, logs and checkpoints")
-    parser.add_argument("--task", choices=TASKS, help="what the examples tell")
+    parser.add_argument("--task", choices=TASKS, help="task of the examples")
     given = parser.parse_args(arguments)
     others = (given.config, given.examples, given.output, given.task)
     if given.job and any(others):

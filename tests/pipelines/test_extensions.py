@@ -60,7 +60,7 @@ def test_a_package_that_is_not_here_stops_a_run_and_a_check_says_so() -> None:
         ("skymill_example.models:separabel", {}, "Did you mean 'separable'"),
         ("skymill_example.models:separable", {"widht": 8}, "no argument 'widht'"),
         ("skymill_example.models:separable", {"width": 3}, "failed with ValueError"),
-        ("json:JSONEncoder", {}, "it must give a keras.Model"),
+        ("json:JSONEncoder", {}, "it must be a keras.Model"),
     ],
 )
 def test_code_that_does_not_fit_stops_a_check(

@@ -68,7 +68,7 @@ CASES = [
     ),
     (
         trained(kind="preset", preset="./net"),
-        "train.model.preset is '{}/net', where config.json and image_converter.json would be",
+        "train.model.preset is '{}/net', which lacks config.json and image_converter.json",
     ),
 ]
 

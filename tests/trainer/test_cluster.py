@@ -42,7 +42,7 @@ def test_one_worker_is_no_cluster():
         (tf_config({"type": "worker", "index": 0}, worker=["a:1", "a:1"]), "a:1 stands in it tw"),
         (tf_config({"type": "worker", "index": 0}, worker=["a", "b:2"]), "host:port"),
         (tf_config({"type": "worker", "index": 0}, worker="a:1"), "host:port"),
-        (tf_config(None, worker=["a:1", "b:2"]), "which task this process is"),
+        (tf_config(None, worker=["a:1", "b:2"]), "does not name the task of this process"),
     ],
 )
 def test_what_cannot_be_is_told_with_what_would_be_right(text, why):

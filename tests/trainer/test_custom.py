@@ -171,12 +171,12 @@ def test_every_kind_of_head_sits_on_it():
 @pytest.mark.parametrize(
     ("build", "task", "message"),
     [
-        (here("vector"), "segmentation", r"\(None, 3\), and this task needs feature maps"),
+        (here("vector"), "segmentation", r"\(None, 3\); this task needs feature maps"),
         (here("tokens"), "detection", "needs feature maps: give maps"),
         (here("twins"), "segmentation", r"two feature maps have the same size \(\(32, 48\), "),
         (here("of_red_alone"), "single_label", r"takes \(None, 32, 48, 1\), and gets pixels"),
-        (here("flat"), "single_label", r"does not take pixels of \(None, 32, 48, 3\): ."),
-        ("json:JSONEncoder", "single_label", "gives a JSONEncoder; it must give a keras.Model"),
+        (here("flat"), "single_label", r"does not accept pixels of \(None, 32, 48, 3\): ."),
+        ("json:JSONEncoder", "single_label", "returns a JSONEncoder; it must be a keras.Model"),
     ],
 )
 def test_what_has_no_such_features_is_refused(build, task, message):

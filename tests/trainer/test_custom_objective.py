@@ -139,7 +139,7 @@ def test_what_cannot_be_learnt_with_is_told_before_the_first_step(loss, metrics,
 
 
 def test_a_metric_has_a_name_of_its_own():
-    with pytest.raises(ValidationError, match="two metrics have one name: cost, cost"):
+    with pytest.raises(ValidationError, match="two metrics have the same name: cost, cost"):
         TrainConfig.model_validate({"metrics": [MEAN, MEAN]})
     measures = customised(metrics=[{**MEAN, "name": "accuracy"}])
     model = build_network(SmallCnn(filters=(4,)), SPEC, of_classes(2)).trained()

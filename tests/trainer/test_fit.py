@@ -249,7 +249,7 @@ def test_batches_that_make_one_update_teach_what_a_large_one_does(image_spec, tm
 
 def test_an_update_needs_an_image_for_each_of_its_batches(image_spec, tmp_path):
     config = CONFIG.model_copy(update={"accumulate": 41})
-    with pytest.raises(DataError, match="40 examples for 1 replicas, in 41 batches an update"):
+    with pytest.raises(DataError, match="40 examples for 1 replicas, in 41 batches per update"):
         run(config, image_spec, tmp_path)
 
 

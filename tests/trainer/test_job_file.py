@@ -34,10 +34,12 @@ def test_a_file_that_is_no_job_is_a_failure_that_a_restart_would_repeat(
 ) -> None:
     path = tmp_path / "job.json"
     path.write_text("{}")
-    with pytest.raises(ConfigError, match="is not a training job"):
+    with pytest.raises(ConfigError, match="cannot be read as a training job"):
         read_job(path)
     assert main(["--job", str(path)]) == EXIT_LASTING
-    assert capsys.readouterr().err.startswith(f"ConfigError: {path}: is not a training job")
+    assert capsys.readouterr().err.startswith(
+        f"ConfigError: {path}: cannot be read as a training job"
+    )
 
 
 @pytest.mark.parametrize("words", [["--job", "a", "--task", "regression"], ["skymill.yaml"], []])

@@ -216,16 +216,16 @@ def test_a_folder_is_found_from_the_configuration_s_and_names_stay():
 def test_a_name_that_kerashub_does_not_know_is_told_with_near_ones():
     assert {"resnet_18_imagenet", "vit_base_patch16_224_imagenet"} <= set(preset_names())
     assert "bert_base_en" not in preset_names()
-    with pytest.raises(ConfigError, match=r"'resnet18_imagenet'.*Near to it are resnet_18_im"):
+    with pytest.raises(ConfigError, match=r"'resnet18_imagenet'.*Similar names: resnet_18_im"):
         require_preset("resnet18_imagenet")
 
 
 def test_a_folder_that_holds_no_preset_is_told(tmp_path):
-    with pytest.raises(ConfigError, match=r"where config.json and image_converter.json would be"):
+    with pytest.raises(ConfigError, match=r"lacks config.json and image_converter.json"):
         body(Preset(preset=str(tmp_path)))
     copy_preset("resnet", tmp_path)
     (tmp_path / "image_converter.json").unlink()
-    with pytest.raises(ConfigError, match="where image_converter.json would be, and is not"):
+    with pytest.raises(ConfigError, match="lacks image_converter.json"):
         body(Preset(preset=str(tmp_path)))
 
 

@@ -118,5 +118,5 @@ def test_without_weights_the_stem_of_each_band_starts_on_its_own():
 def test_a_network_without_a_plain_stem_is_told():
     pixels = keras.Input((8, 8, 3))
     network = keras.Model(pixels, keras.layers.Dense(2)(pixels))
-    with pytest.raises(ConfigError, match="cannot be changed to other bands"):
+    with pytest.raises(ConfigError, match="cannot be converted to other bands"):
         for_bands(network, lambda it: it, ("a", "b"), ("red", "green", "blue"), pretrained=False)

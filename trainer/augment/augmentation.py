@@ -26,7 +26,7 @@ class Augmentation(keras.layers.Layer):
     It keeps no state: the same batch and seed give the same views, in any process.
 
     Args:
-        augment: which views.
+        augment: the configured views.
         bands: names of the C bands.
         ignore: the ignore value of masks.
 

@@ -161,7 +161,7 @@ class Augment(Frozen):
     """The random views, applied in the order of the fields; custom views at the place that they
     name.
 
-    Flips and quarter turns happen unless they are turned off, the others if they are named.
+    Flips and quarter turns are on by default; the others apply if they are named.
 
     Pixels that become unknown are NaN in rasters and 0 in photographs; masks get their ignore
     value there, and boxes are cut off at the edge or dropped.

@@ -69,7 +69,7 @@ class RandomCloud(BatchLayer):
         for_some, for_cover, for_field = seeds(seed, 3)
         some = chance(for_some, rows, self.cloud.probability)
         cover = uniform(for_cover, rows, least=0.01, most=self.cloud.cover)
-        # The field is about normal: the share `cover` of it is above this level.
+        # The field is about normal, so the share `cover` of it is above this level.
         level = -tf.math.ndtri(cover)
         density = (_field(for_field, rows, sides_of(batch)) - level[:, None, None]) / _RIM + 0.5
         density = tf.clip_by_value(density, 0.0, 1.0) * self.cloud.opacity

@@ -15,7 +15,7 @@ from trainer.augment.config import CustomView
 
 #: Names of the bands of photographs.
 RGB = ("red", "green", "blue")
-#: With which a view is tried.
+#: Seed with which a view is tried.
 _SEED, _IGNORE = (3, 4), 255
 
 
@@ -24,7 +24,7 @@ class CustomLayer(BatchLayer):
 
     Args:
         own: the code and its arguments.
-        key: where the configuration names it; views of one code differ by it.
+        key: key of the configuration that names it; views of the same code differ by it.
         bands: names of the C bands.
         ignore: the ignore value of masks.
 
@@ -57,15 +57,15 @@ class CustomLayer(BatchLayer):
 
 
 def require_view(own: CustomView, key: str, image: ImageSpec, truth: Collection[str]) -> None:
-    """Tries a view on two made images with their truth.
+    """Tries a view on two synthetic images with their truth.
 
     Args:
-        key: where the configuration names it, for errors.
+        key: key of the configuration that names it, for errors.
         truth: the parts of a `Batch` beside the images that training has.
 
     Raises:
-        ConfigError: it fails, gives another shape or type than it got, or gives different views
-            for the same seed.
+        ConfigError: it fails, changes a shape or type, or gives different views for the same
+            seed.
     """
     layer = CustomLayer(own, key, image.bands or RGB, _IGNORE)
     batch, seed = _made(image, truth), tf.constant(_SEED)
@@ -83,8 +83,8 @@ def require_view(own: CustomView, key: str, image: ImageSpec, truth: Collection[
         ) from error
     if any(not _equal(value, again[name]) for name, value in once.items()):
         raise ConfigError(
-            f"{key}: {own.call} gives two different views for one seed, so that no training could "
-            "be repeated or resumed; draw from its argument seed alone "
+            f"{key}: {own.call} returns different views for the same seed, so no training could be "
+            "repeated or resumed; draw from its argument seed alone "
             "(tf.random.stateless_uniform and the like)."
         )
 
@@ -96,15 +96,15 @@ def _equal(one: tf.Tensor, other: tf.Tensor) -> bool:
 def _fault(before: Batch, after: Any) -> str:
     """Returns why a view is not a batch of the same form, in words; empty if it is."""
     if not isinstance(after, dict):
-        return f"gives a {type(after).__name__}, not a batch: return {{**batch, 'images': images}}"
+        return f"returns a {type(after).__name__}, not a batch like {{**batch, 'images': images}}"
     known: dict[str, Any] = {**before}
     for name, value in after.items():
         if name not in known:
-            return f"gives {name!r}, which is not in the batch: it has {', '.join(known)}"
+            return f"returns {name!r}, which is not in the batch: it has {', '.join(known)}"
         old, new = known[name], tf.convert_to_tensor(value)
         if new.dtype != old.dtype or not new.shape.is_compatible_with(old.shape):
             return (
-                f"gives {name} as {new.dtype.name} {new.shape}, and got them as "
+                f"returns {name} as {new.dtype.name} {new.shape}, but got them as "
                 f"{old.dtype.name} {old.shape}"
             )
     return ""

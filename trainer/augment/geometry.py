@@ -232,7 +232,7 @@ def _nearest(masks: tf.Tensor, window: _Window, ignore: int) -> tf.Tensor:
 
 
 def _along(start: tf.Tensor, size: tf.Tensor, side: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the nearest pixel to each place on one axis, int32 [N, side], and if it is inside."""
+    """Returns each place's nearest pixel on one axis, int32 [N, side], and whether it is inside."""
     places = start[:, None] * (side - 1) + size[:, None] * tf.range(side, dtype=tf.float32)
     inside = (places >= 0) & (places <= side - 1)
     nearest = tf.cast(tf.floor(places + 0.5), tf.int32)

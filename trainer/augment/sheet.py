@@ -32,7 +32,7 @@ def augmented_sheet(
 
     Args:
         batch: N examples; targets [N, K] are soft labels, [N] or [N, 1] numbers.
-        augmentation: makes the views.
+        augmentation: the layer that makes the views.
         classes: names of the K classes.
         views: number of views of each example.
         seed: seed of the first view; the others follow it.

@@ -28,7 +28,7 @@ def cards_of(examples: Sequence[PredictedExample[Any]], contract: Contract) -> l
 def drawing_of(
     examples: Sequence[PredictedExample[Any]], contract: Contract
 ) -> Callable[[Pixels], Picture]:
-    """Returns the function from pixels to a picture; of rasters with the examples' own stretch."""
+    """Returns the function from pixels to a picture; for rasters with the examples' own stretch."""
     if contract.image.bands is None:
         return lambda pixels: np.asarray(pixels, np.uint8)
     names = contract.image.bands

@@ -1,9 +1,9 @@
 """Data sets that work ahead of training by fixed amounts.
 
 TensorFlow can tune these amounts itself, but now and then its tuning thread misses that a data set
-is no longer in use. Whoever gives the set up then waits for the thread's next turn, for up to a
-minute (TensorFlow 2.21, the destructor of RootDataset's iterator). Training waits for data no
-longer without the tuning (`benchmarks.input_pipeline`).
+is no longer in use. The data set's destruction then waits for the thread's next turn, for up to a
+minute (TensorFlow 2.21, the destructor of RootDataset's iterator). Without the tuning, training
+waits no longer for data (`benchmarks.input_pipeline`).
 """
 
 import os
@@ -17,7 +17,7 @@ _BATCHES = 4
 
 
 def untuned(data: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns the data set without TensorFlow's tuning of it, and of all that it is made from."""
+    """Turns off TensorFlow's tuning of a data set and of those that it is made from."""
     options = tf.data.Options()
     options.autotune.enabled = False
     return data.with_options(options)
@@ -29,5 +29,5 @@ def mapped(data: tf.data.Dataset, function: Callable[..., Any]) -> tf.data.Datas
 
 
 def ahead(data: tf.data.Dataset) -> tf.data.Dataset:
-    """Computes some batches before they are asked for."""
+    """Prefetches some batches."""
     return untuned(data.prefetch(_BATCHES))

@@ -57,7 +57,7 @@ class ExampleSource(Protocol):
 
         Args:
             skip: number of batches to leave out, without decoding them.
-            share: the part of each batch to return.
+            share: part of each batch to return.
         """
 
     def once(self, batch_size: int, multiple_of: int = 1, share: Share = WHOLE) -> tf.data.Dataset:
@@ -182,8 +182,8 @@ class Streamed:
             every = records(tf.data.Dataset.from_tensor_slices(files))
             if self.balance is not None:
                 every = balanced_records(every, Balancing(self.balance, tf.stack([seed, epoch])))
-            # The seed is the graph's: beside a global seed of 0 no tensor can be a seed, and the
-            # order must follow from our seed alone.
+            # Seeds the graph: with a global seed of 0 TensorFlow accepts no tensor as a seed, and
+            # the order must follow from our seed alone.
             tf.compat.v1.set_random_seed(_GRAPH_SEED)
             every = every.shuffle(
                 self.shuffle_buffer, seed=seed + epoch, reshuffle_each_iteration=False

@@ -38,7 +38,7 @@ def class_names(roots: Sequence[str], may_be_none: bool = False) -> tuple[str, .
         if others != names:
             raise DataError(
                 f"{root} has the classes {', '.join(others)}, but {roots[0]} has "
-                f"{', '.join(names)}; train on examples of one and the same set of classes."
+                f"{', '.join(names)}; train on examples with the same classes."
             )
     return names
 

@@ -71,8 +71,8 @@ def distributed(
 def _reads_itself(strategy: tf.distribute.Strategy) -> bool:
     """Checks whether the strategy is one replica on a processor, whose memory has the batches.
 
-    Nothing is to be distributed there. The iterators by which TensorFlow fetches batches to devices
-    are data sets of its own, with its tuning (`trainer.data.ahead`).
+    There is nothing to distribute then. The iterators by which TensorFlow fetches batches to
+    devices are further data sets, which it tunes (`trainer.data.ahead`).
     """
     if not isinstance(strategy, tf.distribute.OneDeviceStrategy):
         return False

@@ -73,11 +73,11 @@ def parse_tf_config(text: str) -> Cluster | None:
         raise _wrong(f"its cluster is {jobs!r}, not lists of host:port by job")
     unknown = sorted(set(jobs) - {*_TRAINING_JOBS, "evaluator"})
     if unknown:
-        raise _wrong(f"it has the job {unknown[0]}; workers train alike, without one")
+        raise _wrong(f"it has the job {unknown[0]}, which this training does not use")
     workers = tuple(address for job in _TRAINING_JOBS for address in jobs.get(job, ()))
     for address in workers:
         if workers.count(address) > 1:
-            raise _wrong(f"{address} stands in it twice; each worker needs a port of its own")
+            raise _wrong(f"it names {address} twice; each worker needs a port of its own")
     if len(workers) < 2:
         return None
     return Cluster(workers, _index(tree.get("task"), jobs))
@@ -96,7 +96,7 @@ def _tree(text: str) -> dict[str, Any]:
 def _index(task: Any, jobs: Mapping[str, list[str]]) -> int:
     """Returns the index of a task among the workers of all jobs."""
     if not isinstance(task, dict):
-        raise _wrong("it does not say which task this process is")
+        raise _wrong("it does not name the task of this process")
     job, index = task.get("type"), task.get("index")
     if job not in _TRAINING_JOBS:
         raise _wrong(

@@ -90,7 +90,7 @@ def _mirrored(available: _Devices) -> tf.distribute.Strategy:
     if len(devices) < 2:
         raise ConfigError(
             f"strategy is mirrored, but this machine has only {', '.join(devices)}; "
-            "use strategy: auto, which takes what there is."
+            "use strategy: auto, which takes the devices that exist."
         )
     return tf.distribute.MirroredStrategy(devices)
 

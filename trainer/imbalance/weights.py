@@ -30,7 +30,7 @@ def class_weights(counts: Sequence[int], config: Imbalance) -> tuple[float, ...]
 def positive_weights(
     counts: Sequence[int], examples: int, config: Imbalance
 ) -> tuple[float, ...] | None:
-    """Returns the weight of each class's presence, that of absence being 1; None without weighting.
+    """Returns the weight of each class's presence, relative to absence; None without weighting.
 
     `inverse` is absent / present, so that both halves have the same weight. `effective` takes the
     effective numbers of both. Weights are at least 1 and at most `most_weight`.

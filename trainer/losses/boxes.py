@@ -18,8 +18,8 @@ _ALPHA, _GAMMA = 0.25, 2.0
 class DetectionLoss(keras.losses.Loss):
     """Focal loss of the classes and absolute error of the boxes, over the anchors with an object.
 
-    Truth is [N, M, 5] (edges in pixels and label, -1 for none), outputs are [N, A, 4 + K]. There is
-    one loss an image, so that images with many objects do not outweigh the others.
+    Truth is [N, M, 5] (edges in pixels and label, -1 for none), outputs are [N, A, 4 + K]. Each
+    image has one loss, so that images with many objects do not outweigh the others.
     """
 
     def __init__(self, anchors: Anchors, name: str = "detection_loss") -> None:

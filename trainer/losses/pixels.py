@@ -11,7 +11,7 @@ _ops = keras.ops
 class PixelLoss(keras.losses.Loss):
     """Cross-entropy and Dice loss of logits [N, H, W, K] against class indices [N, H, W].
 
-    Pixels with the ignore value are excluded. There is one loss an image:
+    Pixels with the ignore value are excluded. Each image has one loss:
 
     - cross-entropy: the sum over the known pixels divided by the number of all pixels, so that an
       image's weight is its share of known pixels. With `gamma` a pixel's loss is scaled by

@@ -45,7 +45,7 @@ class SmallCnn(Frozen):
     )
 
     def contents(self) -> dict[str, str]:
-        """Returns the content digests of the named files, by field; there are none."""
+        """Returns the content digests of the named files, by field: none here."""
         return {}
 
 
@@ -122,10 +122,9 @@ def require_preset_folder(folder: str) -> None:
     missing = [name for name in _PRESET_FILES if not Path(folder, name).is_file()]
     if missing:
         raise ConfigError(
-            f"model.preset is {folder!r}, where {' and '.join(missing)} would be, and "
-            f"{'are' if len(missing) > 1 else 'is'} not. A preset's folder is made by "
-            "save_to_preset of a KerasHub backbone, and by that of its image converter, which "
-            "says how the network wants its pixels."
+            f"model.preset is {folder!r}, which lacks {' and '.join(missing)}. Write the folder "
+            "with save_to_preset of a KerasHub backbone and of its image converter, which "
+            "defines the scaling of the pixels."
         )
 
 

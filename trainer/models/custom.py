@@ -24,7 +24,7 @@ def custom_body(
     """Builds the body: pixels [N, H, W, C] to one vector an image, or to maps, fine to coarse.
 
     Raises:
-        ConfigError: the code cannot be called or fails, or gives no network with such features.
+        ConfigError: the code cannot be called or fails, or returns no network with such features.
     """
     pixels = keras.Input(image.shape, dtype=image.pixel_type)
     network = _network(model, image)
@@ -40,7 +40,7 @@ def custom_body(
 
 
 def require_body(model: Custom, image: ImageSpec, pooled: bool) -> None:
-    """Builds the body without its weights, and forgets it.
+    """Checks that the body can be built, by building it without its weights.
 
     Raises:
         ConfigError: as `custom_body`.
@@ -56,7 +56,7 @@ def _network(model: Custom, image: ImageSpec) -> keras.layers.Layer:
     if isinstance(network, keras.layers.Layer):
         return network
     raise ConfigError(
-        f"{_KEY}: {model.build} gives a {type(network).__name__}; it must give a keras.Model, or "
+        f"{_KEY}: {model.build} returns a {type(network).__name__}; it must be a keras.Model, or "
         "another keras.layers.Layer, of Keras 3."
     )
 
@@ -65,27 +65,27 @@ def _outputs(network: keras.layers.Layer, x: Any) -> list[Any]:
     """Returns all outputs, float [N, ...], in order.
 
     Raises:
-        ConfigError: it does not take the pixels, or gives something else.
+        ConfigError: it does not accept the pixels, or returns something else.
     """
     declared = [each.shape for each in getattr(network, "inputs", None) or ()]
     if any(_differ(shape, x.shape) for shape in declared):
         # Keras itself would only find out when it computes the first batch.
         raise ConfigError(
-            f"{_KEY}: {network.name} takes {', '.join(map(str, declared))}, and gets pixels of "
-            f"{x.shape}; have it follow the argument input_shape."
+            f"{_KEY}: {network.name} takes {', '.join(map(str, declared))}, but gets pixels of "
+            f"{x.shape}; build it for the argument input_shape."
         )
     try:
         outputs = keras.tree.flatten(network(x))
     except Exception as error:  # the user's layers may raise anything
         raise ConfigError(
-            f"{_KEY}: {network.name} does not take pixels of {x.shape}: {first_line(error)}"
+            f"{_KEY}: {network.name} does not accept pixels of {x.shape}: {first_line(error)}"
         ) from error
     wrong = [each for each in outputs if None in each.shape[1:] or len(each.shape) not in (2, 3, 4)]
     if wrong or not outputs:
         shapes = ", ".join(str(each.shape) for each in outputs) or "nothing"
         raise ConfigError(
-            f"{_KEY}: {network.name} gives {shapes}; features are vectors [N, D], tokens [N, T, D] "
-            "or maps [N, h, w, D] of known sizes."
+            f"{_KEY}: {network.name} returns {shapes}; features are vectors [N, D], tokens "
+            "[N, T, D] or maps [N, h, w, D] of known sizes."
         )
     return outputs
 
@@ -106,7 +106,7 @@ def _vector(outputs: list[Any]) -> Any:
 
 
 def _maps(network: keras.layers.Layer, x: Any, image: ImageSpec) -> list[Any]:
-    """Returns the maps that a network gives; of one, the deepest at each stride within it."""
+    """Returns a network's maps; if it returns only one, the deepest at each stride within it."""
     outputs = _outputs(network, x)
     inner = _inner_maps(network, image) if len(outputs) == 1 else []
     if len(inner) > 1 and tuple(inner[-1].shape[1:]) == tuple(outputs[0].shape[1:]):
@@ -131,15 +131,15 @@ def _sorted(outputs: list[Any]) -> list[Any]:
     """
     if any(len(each.shape) != 4 for each in outputs):
         raise ConfigError(
-            f"{_KEY}: the network gives {', '.join(str(each.shape) for each in outputs)}, and this "
-            "task needs feature maps: give maps [N, h, w, D] at several strides, as a list."
+            f"{_KEY}: the network returns {', '.join(str(each.shape) for each in outputs)}; this "
+            "task needs feature maps: return maps [N, h, w, D] at several strides, as a list."
         )
     maps = sorted(outputs, key=lambda each: -each.shape[1] * each.shape[2])
     sizes = [tuple(each.shape[1:3]) for each in maps]
     if len(set(sizes)) < len(sizes):
         raise ConfigError(
-            f"{_KEY}: two feature maps have the same size ({', '.join(map(str, sizes))}); give one "
-            "for each stride."
+            f"{_KEY}: two feature maps have the same size ({', '.join(map(str, sizes))}); return "
+            "one for each stride."
         )
     return maps
 

@@ -32,7 +32,7 @@ def deeplab(maps: list[Any], height: int, config: DeepLab, dropout: float) -> An
 def _pyramid_pooling(x: Any, config: DeepLab) -> Any:
     height, width = x.shape[1:3]
     whole = keras.layers.GlobalAveragePooling2D(keepdims=True)(x)
-    # One value a channel and image: batch statistics of so few values would drown the image's own.
+    # One value per channel and image: batch statistics of so few would drown the image's own.
     whole = convolution(whole, config.filters, batch_norm=False, kernel=1)
     scales = [convolution(x, config.filters, kernel=1)]
     scales += [convolution(x, config.filters, rate=rate) for rate in config.rates]

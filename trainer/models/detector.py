@@ -52,7 +52,7 @@ def _by_level(features: Features, anchors: Anchors) -> dict[int, Any]:
         sizes = ", ".join(f"{each.shape[1]} x {each.shape[2]}" for each in features)
         raise ConfigError(
             f"train.task.finest_stride_px is {2**anchors.finest}, for which the network would need "
-            f"features of {anchors.grid(anchors.finest)} places; it has {sizes}. Take another "
+            f"features of {anchors.grid(anchors.finest)} places; it has {sizes}. Use another "
             "stride or network."
         )
     return found

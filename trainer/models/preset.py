@@ -62,8 +62,8 @@ def require_preset(preset: str) -> None:
     near = difflib.get_close_matches(preset, known, n=3, cutoff=0.5)
     raise ConfigError(
         f"model.preset is {preset!r}, which KerasHub does not know. "
-        + (f"Near to it are {', '.join(near)}. " if near else "")
-        + "A folder is named with a slash (./my_preset)."
+        + (f"Similar names: {', '.join(near)}. " if near else "")
+        + "Write a folder with a slash (./my_preset)."
     )
 
 
@@ -135,7 +135,7 @@ def _take_weights(
     if [each.shape for each in values] != [tuple(each.shape) for each in network.weights]:
         height, width = original.inputs[0].shape[1:3]
         raise ConfigError(
-            f"The weights of {preset} are for images of {height} x {width} px, and cannot be taken "
+            f"The weights of {preset} are for images of {height} x {width} px, and cannot be used "
             "for others; set image.height_px and image.width_px to these."
         )
     network.set_weights(values)

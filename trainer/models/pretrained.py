@@ -63,7 +63,7 @@ def _single(network: keras.Model) -> Any:
     if isinstance(network.output, keras.KerasTensor):
         return network.output
     raise ConfigError(
-        f"{network.name} gives several outputs and no features of the image as a whole; take "
+        f"{network.name} has several outputs and no features of the image as a whole; use "
         "another network for this task."
     )
 
@@ -92,7 +92,7 @@ def _grid(network: keras.Model, tokens: Any, image: ImageSpec) -> tuple[int, int
     found = token_grid(tokens.shape[1], image.height_px, image.width_px, patch_px)
     if found is None:
         raise ConfigError(
-            f"{network.name} answers with {tokens.shape[1]} tokens and does not tell where in the "
-            "image they are; take another network."
+            f"{network.name} returns {tokens.shape[1]} tokens without their places in the image; "
+            "use another network."
         )
     return found

@@ -120,7 +120,7 @@ def _stem(network: keras.Model) -> keras.layers.Layer:
         if isinstance(first, keras.layers.Conv2D) and first.input.shape[-1] == 3:
             return layer
     raise ConfigError(
-        f"{network.name} does not begin with a plain convolution, so that it cannot be changed to "
-        "other bands; take another one (such as ResNet50, MobileNetV2, EfficientNetB0), "
+        f"{network.name} does not begin with a plain convolution, so it cannot be converted to "
+        "other bands; use another one (such as ResNet50, MobileNetV2, EfficientNetB0), "
         "or small_cnn."
     )

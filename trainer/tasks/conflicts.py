@@ -17,8 +17,8 @@ def _with_views(task: Task, augment: bool | Augment) -> str | None:
         known = tasks_that(trait)
         if views is not None and getattr(views, name) is not None and task not in known:
             return (
-                f"train.model.augment.{name} makes no sense for {task}, where the truths of two "
-                f"images cannot be put together: leave it out; it is for {', '.join(known)}"
+                f"train.model.augment.{name} makes no sense for {task}, where the truth of two "
+                f"images cannot be mixed: leave it out; it is for {', '.join(known)}"
             )
     return None
 
@@ -27,8 +27,8 @@ def _with_imbalance(task: Task, imbalance: Imbalance) -> str | None:
     options = options_type(task)
     if imbalance.sampling == "balanced" and not options.balances:
         return (
-            f"train.imbalance.sampling is balanced, but an image of {task} has not one class "
-            "of its own: leave it natural"
+            f"train.imbalance.sampling is balanced, but an image of {task} does not have a "
+            "single class: leave it natural"
         )
     for name, is_set in (
         ("class_weights", imbalance.class_weights != "none"),
@@ -41,7 +41,7 @@ def _with_imbalance(task: Task, imbalance: Imbalance) -> str | None:
 
 
 def beside_own_loss(task: Task, options: TaskOptions | None, imbalance: Imbalance) -> str | None:
-    """Returns which settings of the task's loss have no effect beside one of the user's own."""
+    """Describes the settings of the task's loss that have no effect on a loss of the user's own."""
     usual = default_options(task)
     chosen = options or usual
     idle = [

@@ -1,4 +1,4 @@
-"""Several networks of one architecture as one: mean of their answers, and disagreement."""
+"""Several networks of one architecture as one: the mean of their answers, and disagreement."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ from trainer.tasks.network import Network
 class Ensemble:
     """Members whose mean is served, in the forms of one `Network`.
 
-    Outputs are those of the served members, pooled (`TaskGraph.pool`), so that all that follows
-    from the outputs of one network follows from them: the answer, a temperature, explanations.
+    Outputs are those of the served members, pooled (`TaskGraph.pool`), so that everything that is
+    derived from one network's outputs is derived from them: answers, temperature, explanations.
     """
 
     members: tuple[Network, ...]

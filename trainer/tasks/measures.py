@@ -91,7 +91,7 @@ def make_loss(own: Built, key: str, classes: Sequence[str]) -> keras.losses.Loss
     """Makes a loss.
 
     Args:
-        key: where the configuration names it, for errors.
+        key: key of the configuration that names it, for errors.
 
     Raises:
         ConfigError: the code cannot be called, or makes no Keras loss.
@@ -111,11 +111,11 @@ def require_fitting(measures: Measures, model: keras.Model, source: ExampleSourc
 
     Args:
         model: inputs to the objective's outputs.
-        source: of inputs and targets.
+        source: source of inputs and targets.
 
     Raises:
-        ConfigError: one cannot take the task's targets and outputs, the loss gives no number for
-            each example, or a metric has the name of another.
+        ConfigError: one does not accept the task's targets and outputs, the loss is not a number
+            for each example, or a metric has the name of another.
     """
     if not isinstance(measures, OwnMeasures):
         return
@@ -123,7 +123,7 @@ def require_fitting(measures: Measures, model: keras.Model, source: ExampleSourc
         if own.name in ("loss", *measures.objective.monitors):
             raise ConfigError(
                 f"{_metric(number)}: {measures.task} has a metric {own.name} already; "
-                "take another name."
+                "use another name."
             )
     inputs, targets, *_ = next(iter(source.once(_FEW)))
     outputs = model(inputs, training=False)
@@ -134,8 +134,8 @@ def require_fitting(measures: Measures, model: keras.Model, source: ExampleSourc
         losses = tf.convert_to_tensor(_tried(_LOSS, forms, loss.call, wanted, outputs))
         if losses.shape.rank == 0 or losses.shape[0] != len(outputs):
             raise ConfigError(
-                f"{_LOSS}: {measures.own_loss.build} gives {_form(losses)} for {forms}; its "
-                "`call` must give a loss for each example, or for each of its parts."
+                f"{_LOSS}: {measures.own_loss.build} returns {_form(losses)} for {forms}; its "
+                "`call` must return a loss for each example, or for each of its parts."
             )
     forms = f"targets {_form(targets)} and outputs {_form(outputs)}"
     for number, own in enumerate(measures.own_metrics):
@@ -157,7 +157,7 @@ def _made(own: Built, key: str, classes: Sequence[str], kind: Any, name: str) ->
     if isinstance(made, kind):
         return made
     raise ConfigError(
-        f"{key}: {own.build} gives a {type(made).__name__}; it must give a {name} of Keras 3."
+        f"{key}: {own.build} returns a {type(made).__name__}; it must be a {name} of Keras 3."
     )
 
 

@@ -33,7 +33,7 @@ class ObjectiveInputs(Generic[Options]):
         image: spec of the model's input.
         train_files: files of the train split, for statistics of the targets.
         smoothing: share of the truth spread over all classes.
-        emphasis: on rare and difficult classes.
+        emphasis: emphasis on rare and difficult classes.
     """
 
     options: Options

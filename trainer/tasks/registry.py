@@ -42,7 +42,7 @@ def make_objective(
         image: spec of the model's input.
         train_files: files of the train split, for statistics of the targets.
         smoothing: share of the truth spread over all classes.
-        emphasis: on rare and difficult classes; None: none.
+        emphasis: emphasis on rare and difficult classes; None: none.
 
     Raises:
         ConfigError: the options are those of another task, or do not suit it.

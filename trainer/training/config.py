@@ -18,14 +18,14 @@ from trainer.tasks.config import TaskOptions, options_type, tasks_that
 from trainer.tasks.conflicts import beside_own_loss, conflict
 from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
-#: Default learning rates: of networks from scratch, of the head of a frozen backbone, and of all of
-#: a pretrained network.
+#: Default learning rates: of networks from scratch, of the head of a frozen backbone, and of a
+#: whole pretrained network.
 _FROM_SCRATCH, _HEAD, _FINE_TUNING = 2e-3, 1e-3, 3e-4
 
 ScheduleName = Literal["cosine", "linear", "exponential", "constant"]
 
 
-#: Settings that do not decide a training's weights.
+#: Settings that do not affect a training's weights.
 _BESIDE_TRAINING = {"checkpoints", "profile", "explain", "temperature", "unknown", "conformal"}
 
 
@@ -311,7 +311,7 @@ class TrainConfig(Frozen):
     ) -> tuple[CustomTrainingMetric, ...]:
         names = [each.name for each in metrics]
         if len(set(names)) < len(names):
-            raise ValueError(f"two metrics have one name: {', '.join(names)}")
+            raise ValueError(f"two metrics have the same name: {', '.join(names)}")
         return metrics
 
     @model_validator(mode="after")
@@ -360,7 +360,7 @@ class TrainConfig(Frozen):
         return self._rate(self.learning_rate, of_head=self.model.frozen)
 
     def facts(self) -> dict[str, Any]:
-        """Returns all that decides a training's result, as a plain value; weights as digests."""
+        """Returns all that determines a training's result, as plain values; weights as digests."""
         facts = self.model_dump(mode="json", exclude=_BESIDE_TRAINING)
         facts["model"].update(self.model.contents())
         code = {key: each.identity(key) for key, each in extensions_of(self, "train")}

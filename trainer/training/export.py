@@ -11,7 +11,7 @@ from serving.contract.reliability import UnknownScore
 from serving.graph.signatures import Reliable, Signature, signatures
 from trainer.tasks.explainable import ExplainableNetwork
 
-#: Packages whose layers keep what they learn in Keras's variables.
+#: Packages whose layers keep their learnt state in Keras's variables.
 _OF_VARIABLES = ("keras", "trainer")
 
 
@@ -31,11 +31,11 @@ def export(
             replicated variables.
         contract: inputs and outputs of the signatures.
         folder: receives saved_model.pb; local or remote.
-        embedded: with the weights of the model, as `Network.embedded` returns it, where answers
-            carry more than the task's outputs (`serving.contract.reliability`).
+        embedded: `Network.embedded`, with the same weights, where answers carry more than the
+            task's outputs (`serving.contract.reliability`).
         unknown: constants of the score of unknown imagery.
-        explainable: with the weights of the model, as `Network.explainable` returns it; the
-            SavedModel then explains its answers by the contract's `explanations`.
+        explainable: `Network.explainable`, with the same weights; the SavedModel then explains its
+            answers by the contract's `explanations`.
     """
     gradients = None if explainable is None else explainable.graph()
     reliable = None
@@ -60,7 +60,7 @@ def _graph(signature: Signature) -> tf.types.experimental.ConcreteFunction:
 
 
 def _weights(*models: keras.Model | None) -> tf.Module:
-    """Returns an object that owns what the graphs of the models read.
+    """Returns an object that owns everything that the graphs of the models read.
 
     Only graphs are served. Saved with the models themselves, as `keras.export.ExportArchive` does,
     every signature would be traced and written twice.

@@ -64,7 +64,7 @@ def explained_failures(
             raise
         raise TrainingError(
             f"Another worker is gone: {first_line(error)} Start all workers again; the training "
-            "goes on from its last checkpoint."
+            "resumes from its last checkpoint."
         ) from error
 
 
@@ -77,10 +77,10 @@ def out_of_memory(
     if half < batch_size:
         remedies.append(
             f"batch_size: {half} with accumulate: {-(-batch_size * accumulate // half)}, which "
-            "learns from as many images an update"
+            "learns from as many images per update"
         )
     if precision == "float32":
-        remedies.append("precision: auto, which halves what layers keep where it pays")
+        remedies.append("precision: auto, which halves the activations where that is fast")
     remedies.append("a smaller image or model")
     return (
         f"Out of memory with batch_size {batch_size} on {replicas} "

@@ -135,7 +135,7 @@ def fit_phases(
         if any(consensus.any(request.made)):
             raise TrainingInterrupted(
                 "Training was asked to stop (SIGTERM) after its last epoch. Its state is saved: "
-                "run it again, and it goes on after that epoch."
+                "run it again, and it resumes after that epoch."
             )
     context.checkpoints.restore_best(position)
     # Others may still read what the chief is about to delete.
@@ -180,7 +180,7 @@ def _check_examples(sources: Sources, replicas: int, accumulate: int) -> None:
     passes = {"train": accumulate, "eval": 1}
     for (split, parts), source in zip(passes.items(), sources, strict=True):
         if source.examples < replicas * parts:
-            of_parts = f", in {parts} batches an update (train.accumulate)" if parts > 1 else ""
+            of_parts = f", in {parts} batches per update (train.accumulate)" if parts > 1 else ""
             raise DataError(
                 f"The {split} split has {source.examples} examples for {replicas} replicas"
                 f"{of_parts}; each needs at least one: add data or enlarge the split's share."

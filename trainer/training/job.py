@@ -28,8 +28,8 @@ class Job:
     """Inputs, configuration and outputs of a training; folders are local or remote.
 
     Attributes:
-        checkpoint_root: has a folder for each training, named by a digest of all that decides its
-            result and deleted once the model is exported.
+        checkpoint_root: has a folder for each training, named by a digest of everything that
+            determines its result and deleted once the model is exported.
         beside: values to write to the model's folder as JSON, by their paths there.
     """
 

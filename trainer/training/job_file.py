@@ -14,7 +14,7 @@ from trainer.training.splits import Splits
 
 
 def write_job(job: Job, path: Path) -> None:
-    """Writes a job; a file that is there already is replaced at once."""
+    """Writes a job; replaces an existing file atomically."""
     tree = {one.name: getattr(job, one.name) for one in fields(job)}
     tree |= {
         "splits": asdict(job.splits),
@@ -48,4 +48,4 @@ def read_job(path: Path) -> Job:
             **tree,
         )
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as error:
-        raise ConfigError(f"{path}: is not a training job that can be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read as a training job: {error}") from error

@@ -34,7 +34,7 @@ class MeasuredSplit:
         labels: [N]; None where an example has no single class.
         errors: [N]: 1 less the probability of the true class, or the absolute error of a number;
             None where an example has neither.
-        groups: of each example, what shares its split; None for one that was drawn alone.
+        groups: group of each example; None for one that was drawn alone.
     """
 
     embedding: Numbers
@@ -50,8 +50,8 @@ def measure_split(
 
     Args:
         model: pixels to the outputs of the contract's task and, by name, the embedding.
-        contract: of the model.
-        files: of the split.
+        contract: the model's contract.
+        files: files of the split.
         batch_size: examples at a time.
     """
 

@@ -41,12 +41,12 @@ class TrainingData:
     """Data of a training, its objective and measures, which its networks share.
 
     Attributes:
-        objective: of the task.
+        objective: objective of the task.
         image: the model's input.
-        scale: of the bands of rasters.
+        scale: scale of the bands of rasters.
         sources: the train and eval sources.
         measures: loss and metrics.
-        emphasis: on rare classes.
+        emphasis: emphasis on rare classes.
     """
 
     objective: Objective

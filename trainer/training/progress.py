@@ -21,7 +21,7 @@ def less_is_better(name: str) -> bool:
 
 
 def resumed_text(epochs: int, steps: int) -> str:
-    """Describes where a training resumes; `steps` are those done in the current epoch."""
+    """Describes where a training resumes; `steps` counts those done in the current epoch."""
     if not steps:
         return f"resumed from epoch {epochs}"
     return f"resumed from epoch {epochs + 1}, step {steps}"

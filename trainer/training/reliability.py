@@ -10,16 +10,16 @@ from serving.contract.reliability import Conformal, Numbers, UnknownScore
 from trainer.data.groups import units_of
 
 _QUANTILES = 200
-#: Most dimensions that are kept: they bound the constants of the graph to some hundred kilobytes.
+#: Most dimensions that are kept, which limits the graph's constants to some hundred kilobytes.
 _MOST_DIMENSIONS = 64
 #: Least share of the variance in a dimension that is kept, and share of the mean variance that is
-#: added to each, so that a few examples do not make a direction too certain.
+#: added to each, so that few examples do not make a direction too certain.
 _LEAST_SHARE, _SHRINKAGE = 1e-4, 0.05
-#: Least spread of the distances, as a share of the typical one: the graph's are float32, whose
-#: rounding would otherwise be the score where the eval split is one image, or copies of one.
+#: Least spread of the distances, as a share of the typical one. The graph computes in float32, and
+#: its rounding would otherwise be the score where the eval split is one image, or copies of one.
 _LEAST_SPREAD = 1e-3
-#: Half the range of scores around a quantile that count as equal to it, in spreads: where no score
-#: varies, as those of a network that answers everything alike, each is in the middle.
+#: Half the range of scores around a quantile that count as equal to it, in spreads. Where scores
+#: do not vary, as with a network that answers everything alike, each is in the middle.
 _EQUAL = 1e-3
 
 

@@ -234,7 +234,7 @@ class StageRun:
         return TrainingInterrupted(
             f"Training was asked to stop (SIGTERM) in epoch {len(position.progress.epochs) + 1}, "
             f"after {position.step} of its {self._context.steps_per_epoch} steps. Its state is "
-            "saved: run it again, and it goes on from there."
+            "saved: run it again, and it resumes there."
         )
 
     @contextmanager

@@ -50,7 +50,7 @@ def blocks_to_learn(stage: Stage, body: keras.Model) -> int:
     wanted = stage.blocks or 0
     if wanted > len(blocks):
         raise ConfigError(
-            f"A stage of train.stages wants to learn the top {wanted} blocks, but the body has "
+            f"A stage of train.stages trains the top {wanted} blocks, but the body has "
             f"{len(blocks)}: {', '.join(block.name for block in blocks)}. Use fewer, or train: all."
         )
     return wanted
@@ -86,5 +86,5 @@ def phase_of(
 
 
 def whole_phase(stage: Stage, model: keras.Model, sources: Sources) -> Phase:
-    """Binds a stage to a model that is trained as it is, all of it at one rate."""
+    """Binds a stage to a model that is trained as a whole, at one rate."""
     return Phase(stage, model, lambda: None, lambda: sources, lambda each: [1.0] * len(each))

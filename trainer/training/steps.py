@@ -20,7 +20,7 @@ class StepLoop:
         model: compiled under its strategy, the optimizer built.
         steps: number of steps that run without returning to Python.
         xla: whether each step is compiled with XLA.
-        parts: number of parts in which a step's batch passes, in turn.
+        parts: number of parts in which a step processes its batch, one after another.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class StepLoop:
         return {name: float(tf.convert_to_tensor(value)) for name, value in results.items()}
 
     def _train_steps(self, batches: Iterator[Any]) -> tf.Tensor:
-        if self.steps == 1:  # a loop would be traced, for nothing
+        if self.steps == 1:  # tracing a loop would be wasted
             return tf.where(self._train_step(batches), -1, 0)
 
         def body(step: tf.Tensor, bad: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

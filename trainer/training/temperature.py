@@ -2,11 +2,11 @@
 
 Guo et al., 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599. The temperature with
 the least log loss on the eval split is served only if a bootstrap over the examples, or over the
-groups that they were drawn by, says that the loss falls. It is fitted and judged on the same
-examples; what a single number gains from that is small beside the deviation, so that a model which
-is calibrated already is changed in about one of a thousand trainings. Where the loss has no minimum
-within the search, such as on a split without a mistake, no temperature is served: the loss would
-fall until every answer is certain.
+groups that they were drawn by, shows that the loss falls. It is fitted and judged on the same
+examples; the gain of a single number from that is small beside the deviation, so that a model
+which is calibrated already is changed in about one of a thousand trainings. Where the loss has no
+minimum within the search, such as on a split without errors, no temperature is served: the loss
+would fall until every answer is certain.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ TEMPERATURE_FILE = "temperature.json"
 
 _COLDEST, _HOTTEST, _STEPS = 0.05, 20.0, 60
 _REPLICATES = 200
-#: With fewer groups, or examples drawn alone, the bootstrap says nothing.
+#: With fewer groups, or examples drawn alone, the bootstrap is meaningless.
 _FEWEST_UNITS = 10
 
 
@@ -32,9 +32,9 @@ class Temperature:
     """A fitted temperature and the decision about it.
 
     Attributes:
-        temperature: with the least log loss on the eval split.
+        temperature: the temperature with the least log loss on the eval split.
         before, after: log loss at a temperature of 1, and at this one.
-        interval: of the change in log loss, 95 %; None with too few units.
+        interval: 95 % interval of the change in log loss; None with too few units.
         units: groups, and examples that were drawn alone.
         served: whether the served model divides by it: the whole interval is below 0, and the loss
             is higher at both ends of the search.
@@ -53,7 +53,7 @@ def fit_temperature(losses: Callable[[float], Floats], groups: Sequence[str | No
 
     Args:
         losses: log loss of each example [N] at a temperature; its mean has one minimum.
-        groups: of each example; None for one that was drawn alone.
+        groups: group of each example; None for one that was drawn alone.
     """
     temperature = _least(lambda value: float(losses(value).mean()))
     before, after = losses(1.0), losses(temperature)

@@ -42,8 +42,8 @@ class Trained:
 
     Attributes:
         explainable: the same weights, for explanations; None where the configuration has none.
-        embedded: the same weights, with the traits of each answer; None where answers say nothing
-            of their reliability.
+        embedded: the same weights, with the traits of each answer; None where answers carry no
+            reliability.
         unknown: constants of the score of unknown imagery, where the contract promises it.
     """
 
@@ -73,8 +73,8 @@ def train(
     Args:
         log_dir: receives the logs of the training; those of an ensemble's further members are in
             folders of it (`member_folder`).
-        checkpoint_dir: has the state of a training under way, if any; of an ensemble a folder for
-            each member.
+        checkpoint_dir: has the state of a training under way, if any; for an ensemble, a folder
+            for each member.
 
     Raises:
         SkymillError: as `make_objective`, `build_network`, `make_strategy` and `fit_phases` do.
@@ -87,7 +87,7 @@ def train(
         raise ConfigError(f"{wrong}.")
     is_chief = WorkerConsensus(strategy).is_chief
     data = open_training_data(splits, image, config, log_dir if is_chief else None)
-    # Before the first step: data that do not go together are refused here.
+    # Before the first step, since inconsistent data are refused here.
     contract = _contract(data.objective, image, splits)
     contract = contract.model_copy(update={"explanations": config.explain})
     networks, histories = [], []
@@ -158,7 +158,7 @@ def _contract(
 
 
 def fingerprint(splits: Splits, image: ImageSpec, config: TrainConfig) -> str:
-    """Returns a digest of all that decides a training's result; only an equal one is resumed."""
+    """Digests everything that determines a training's result; only an equal one is resumed."""
     facts = {
         "files": [list_files(splits.train), list_files(splits.evaluation)],
         "task": splits.task,

@@ -29,7 +29,7 @@ _MOST_HANDOUTS = 2
 
 
 class SearchStoppedError(SkymillError):
-    """A search cannot go on; its results are kept, and the next run resumes it."""
+    """A search cannot continue; its results are kept, and the next run resumes it."""
 
 
 def conduct(
@@ -43,7 +43,7 @@ def conduct(
         note: called after every trial that ends.
 
     Raises:
-        SearchStoppedError: no worker can go on.
+        SearchStoppedError: no worker can continue.
     """
     elsewhere = tune.workers
     if elsewhere is not None:
@@ -96,7 +96,7 @@ class RecordingService(OracleServicer):
                     self._handouts[name] += 1
                 if self._handouts[name] <= _MOST_HANDOUTS:
                     return answer
-                self.oracle.drop(mine, "its process died each time, as for want of memory")
+                self.oracle.drop(mine, "its process died each time, perhaps for lack of memory")
                 self.ended += 1
 
     def EndTrial(self, request: Any, context: Any) -> Any:
@@ -170,6 +170,6 @@ def _require_sign(service: RecordingService, paths: SearchPaths, patience_s: int
     newest = max((os.path.getmtime(path) for path in curves), default=0.0)
     if time.time() - newest > patience_s:
         raise SearchStoppedError(
-            f"no worker has been heard for {patience_s} s; start some (k8s/tuner) and run again: "
+            f"no worker has responded for {patience_s} s; start some (k8s/tuner) and run again: "
             f"the {service.ended} trials that ended are kept"
         )

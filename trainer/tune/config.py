@@ -149,7 +149,7 @@ class TuneConfig(Frozen):
         if self.algorithm == "hyperband":
             if self.trials is not None:
                 raise ValueError(
-                    "hyperband's trials follow from epochs, factor and iterations: leave trials out"
+                    "hyperband derives trials from epochs, factor and iterations: leave trials out"
                 )
             if "epochs" in self.space:
                 raise ValueError("hyperband chooses the epochs itself: take epochs out of space")

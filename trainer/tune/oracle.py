@@ -14,7 +14,7 @@ from trainer.tune.config import DEFAULT_TRIALS, Dimension, TuneConfig
 from trainer.tune.objective import TrialObjective
 from trainer.tune.space import encode, is_whole
 
-#: A failed trial says nothing about the next. KerasTuner would stop after a few in a row, and its
+#: A failed trial does not predict the next. KerasTuner would stop after a few in a row, and its
 #: oracle keeps its lock when it raises, so that all workers would wait forever.
 _NEVER = -1
 
@@ -49,7 +49,7 @@ def make_oracle(tune: TuneConfig, train: TrainConfig, objective: TrialObjective)
 
 
 def epochs_of_a_trial(tune: TuneConfig, train: TrainConfig) -> int:
-    """Returns the epochs of a complete training of the search, over all of its stages."""
+    """Returns the epochs of a complete training of the search, over all its stages."""
     if train.stages:
         return sum(stage.epochs for stage in train.stages)
     return tune.epochs or train.epochs

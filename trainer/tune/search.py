@@ -37,7 +37,7 @@ class Search:
 
     @property
     def digest(self) -> str:
-        """Digest of all that decides a search's result; only an equal search is resumed."""
+        """Digest of all that determines a search's result; only an equal search is resumed."""
         facts = json.loads(self.to_json())
         facts["train"] = self.train.facts()
         facts["tune"] = {k: v for k, v in facts["tune"].items() if k not in _NO_FACTS}
@@ -99,7 +99,7 @@ class SearchPaths:
 
     @property
     def fatal(self) -> str:
-        """File with the reason why the search cannot go on, from the worker that found it."""
+        """File with the reason why the search cannot continue, from the worker that found it."""
         return os.path.join(self.folder, "fatal.txt")
 
     def trial(self, trial_id: str) -> str:

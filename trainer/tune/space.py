@@ -109,7 +109,7 @@ def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
     """Refuses searches whose trials need several processes or differ in length.
 
     Raises:
-        ValueError: says what to change.
+        ValueError: the message names the setting to change.
     """
     if train.strategy in (StrategyName.MULTI_WORKER, StrategyName.TPU):
         raise ValueError(
@@ -124,7 +124,7 @@ def require_trials(tune: TuneConfig, train: TrainConfig) -> None:
             "space, and set train.ensemble for the training that follows"
         )
     if train.stages and (tune.epochs is not None or "epochs" in tune.space):
-        raise ValueError("train.stages say how long a training is: leave tune.epochs out")
+        raise ValueError("train.stages define the length of a training: leave tune.epochs out")
     if train.stages and tune.algorithm == "hyperband" and "stages" in tune.space:
         raise ValueError("hyperband needs trainings of one length: take stages out of space")
 
@@ -184,7 +184,7 @@ def _unknown(path: str, train: TrainConfig) -> str:
             node = getattr(node, name)
         elif isinstance(node, dict):
             # Free mappings, such as a constructor's arguments, accept any one key.
-            return "" if depth == len(names) - 1 else f"train{_dot(before)} has nothing so deep"
+            return "" if depth == len(names) - 1 else f"train{_dot(before)} has no further fields"
         else:
             return f"train{_dot(before)} is {node!r} and has no {name}"
     return ""

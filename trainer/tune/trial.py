@@ -99,14 +99,14 @@ def run_trial(
 def trial_config(search: Search, values: Values) -> TrainConfig:
     """Returns the configuration of a trial: the trainer's, tuning's own limits, then the values.
 
-    A trial trains one network, of an ensemble as well.
+    A trial trains one network, also for an ensemble.
 
     Raises:
         TrialFailed: the values are invalid in combination.
     """
     tune = search.tune
     limits: Mapping[str, Any] = {
-        # TensorFlow's collectives support one network shape a process, while a worker runs many
+        # TensorFlow's collectives support one network shape per process, while a worker runs many
         # trials.
         "strategy": StrategyName.ONE_DEVICE.value,
         "epochs": tune.epochs,

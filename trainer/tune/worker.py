@@ -1,11 +1,11 @@
 """A worker of a search: `python -m trainer.tune.worker FOLDER [NAME]`.
 
-FOLDER is where the chief keeps its searches, and NAME the one to work for; without it, the one
+FOLDER is the folder of the chief's searches, and NAME the search to work for; by default the one
 that the chief announced there.
 
-KerasTuner's variables say where the chief is and who this worker is: KERASTUNER_ORACLE_IP,
-KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID. A worker that starts again under its name is given
-the trial that it did not end, and goes on from that trial's last checkpoint.
+KerasTuner's variables name the chief's address and this worker: KERASTUNER_ORACLE_IP,
+KERASTUNER_ORACLE_PORT and KERASTUNER_TUNER_ID. A worker that restarts under its name gets the
+trial that it did not end, and resumes from that trial's last checkpoint.
 """
 
 import argparse

@@ -125,11 +125,11 @@ def test_a_view_of_any_truth_passes_the_trial(task, image):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("unrepeatable", "gives two different views for one seed.*tf.random.stateless"),
+        ("unrepeatable", "returns different views for the same seed.*tf.random.stateless"),
         ("in_numpy", "failed with "),
-        ("halved", r"gives images as float32 \(2, 8, 16, 2\), and got them as float32 \(2, 16, "),
-        ("as_float", "gives images as float64"),
-        ("pixels_alone", "gives a EagerTensor, not a batch"),
+        ("halved", r"returns images as float32 \(2, 8, 16, 2\), but got them as float32 \(2, 16, "),
+        ("as_float", "returns images as float64"),
+        ("pixels_alone", "returns a EagerTensor, not a batch"),
         ("renamed", "gives 'image', which is not in the batch: it has images"),
     ],
 )

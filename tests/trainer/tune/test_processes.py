@@ -53,7 +53,7 @@ def test_a_trial_is_given_out_twice_and_then_given_up(tmp_path):
     given = [ask(service) for _ in range(3)]
     assert given[0] == given[1] != given[2]
     assert oracle.trials[given[0]].status == "FAILED"
-    assert "want of memory" in oracle.trials[given[0]].message
+    assert "lack of memory" in oracle.trials[given[0]].message
     assert oracle.trials[given[2]].status == "RUNNING"
 
 
