@@ -1,6 +1,6 @@
 """Runs a benchmark, whose own options follow its name: `python -m benchmarks NAME [options]`.
 
-It runs on processors alone, and as quietly as a command of `skymill`.
+It uses CPUs only, and is as quiet as a command of `skymill`.
 """
 
 import importlib
@@ -15,7 +15,7 @@ from pipelines.cli.quiet import native_output_in, quiet_frameworks
 
 
 def names() -> list[str]:
-    """Lists the benchmarks: the modules beside this one that say how they are run."""
+    """Lists the benchmarks: the modules beside this one whose text has their command."""
     modules = sorted(Path(__file__).parent.glob("[a-z]*.py"))
     return [it.stem for it in modules if f"python -m benchmarks {it.stem}" in it.read_text()]
 
@@ -35,7 +35,7 @@ def main() -> None:
             with native_output_in(native.name):
                 code = importlib.import_module(f"benchmarks.{name}").main()
         except Exception:
-            print(native.read(), file=sys.stderr)  # a child process may have said why
+            print(native.read(), file=sys.stderr)  # a child process may have reported the reason
             raise
     sys.exit(code)
 

@@ -2,17 +2,17 @@
 
     python -m benchmarks batch [--images 40000] [--rounds 5] [--processes 2] [--batch 32]
 
-- bare loop: reads each file, asks the same model in batches through its first signature, one after
+- bare loop: reads each file, calls the same model in batches through its first signature, one after
   another, and keeps the arrays: nothing is listed, refused or written.
-- skymill batch: all of a run on Beam in this process: listing, checks, Parquet, rejects, summary.
+- skymill batch: a whole run on Beam in this process: listing, checks, Parquet, rejects, summary.
 - one core: the same, with all threads of the process on one core. Without that TensorFlow computes
   a batch on all cores, and one process leaves little of them for a second one.
 - processes: the same run, shared by several processes, in each of which TensorFlow has one thread.
 
 The sides take turns (`benchmarks.sides`) and each loads the model. With the default number of
-images a start is a small part of any side. It is shown apart, as a run on a few images; that of a
-program's first processes, which also import TensorFlow, by itself.
-Processor seconds are not given for several processes, which are not children of this one.
+images a start is a small part of any side. It is shown separately, as a run on a few images; so is
+that of a program's first processes, which also import TensorFlow.
+There are no processor seconds for several processes, which are not children of this one.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def save_model(folder: Path) -> None:
 
 
 def bare_loop(images: Path, model_base: Path, batch: int) -> int:
-    """Asks the model about every image; returns how many there were."""
+    """Calls the model for every image; returns their number."""
     from serving.contract.names import BYTES_INPUT, BYTES_SIGNATURE
     from serving.server.pushed import load_pushed
 
@@ -143,7 +143,7 @@ def _compare(root: Path, args: argparse.Namespace) -> None:
 
 
 def _beyond(few: Rounds, found: Rounds, one: str) -> str:
-    """Returns how many times as fast as one process several are, without what a start takes."""
+    """Returns the speed-up of several processes over one, without their starts."""
     starts, all_s = ([it.typical(side).wall for side in (one, MANY)] for it in (few, found))
     if any(whole < 2 * start for start, whole in zip(starts, all_s, strict=True)):
         return ", beyond their starts ? (too few --images)"
@@ -159,7 +159,7 @@ def _rate(images: int, start_s: float, all_s: float, unit: str) -> str:
 
 
 def _of_few(root: Path, given: tuple[Path, int], processes: int) -> dict[str, Callable[[], object]]:
-    """Returns the sides on a few images, after all of them ran once and imported what they need."""
+    """Returns the sides on a few images, after each has run once and done its imports."""
     bare_loop(root / "few", *given)
     first = cost_of(lambda: archive(root / "few", *given, processes, root / "few-out"))
     print(f"first start of {processes} processes, which import TensorFlow: {first.wall:.2f} s")

@@ -31,7 +31,7 @@ from trainer.training.reliability import fit_unknown
 
 _ROWS = 8
 #: Calls of a side in a turn, and rounds of the score for each round of an explanation: the cost of
-#: the score is small beside what a machine varies by.
+#: the score is small beside a machine's variation.
 _CALLS, _SCORE_ROUNDS = 10, 6
 _CLASSES = ("sea", "forest", "crop")
 
@@ -79,7 +79,7 @@ def main() -> None:
 def _several(
     model: LoadedModel, signature: str, asked: Arrays, calls: int = _CALLS
 ) -> Callable[[], None]:
-    """Returns a side that asks a model so often, and asks it once beforehand."""
+    """Returns a side of several calls of a model, which it also calls once beforehand."""
 
     def runs() -> None:
         for _ in range(calls):

@@ -1,10 +1,10 @@
-"""What a server's front takes for each request before it does any work, in processor time.
+"""Processor time that a server's front takes for each request before it does any work.
 
     python -m benchmarks fronts [--seconds 3] [--rounds 5]
 
 Fronts that answer every request with the same bytes take turns under the load of the serving
 benchmark: the two that the embedded server is built on, and the least that Python can do on bare
-sockets. The latter check nothing, so a front that is fit for use lies between them.
+sockets. The latter check nothing, so a usable front lies in between.
 """
 
 import argparse

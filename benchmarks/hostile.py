@@ -39,7 +39,7 @@ class Target:
 class Attack:
     """A hostile request: `run` returns an HTTP status, a gRPC code or "lost".
 
-    `refusals` holds the outcomes that are right.
+    `refusals` holds the correct outcomes.
     """
 
     name: str
@@ -136,7 +136,7 @@ def _bomb() -> bytes:
 
 
 def _in_utf_16() -> bytes:
-    """Returns JSON whose structure looks like a string to whoever counts quotes by bytes."""
+    """Returns JSON whose structure looks like a string to a parser that counts quotes by bytes."""
     return ('{"x":"\u2200","instances":[' + "{}," * (5 * _MB)).encode("utf-16-le")
 
 
@@ -156,7 +156,7 @@ def _half_heads(target: Target) -> str:
 def _half_bodies(target: Target) -> str:
     head = f"POST {_PATH} HTTP/1.1\r\nHost: h\r\nContent-Length: {60 * _MB}\r\n\r\n"
     answer = _unfinished(target, 10, head.encode() + bytes(_MB))
-    return "lost" if answer == "closed" else answer  # by the end of its process
+    return "lost" if answer == "closed" else answer  # its process ended
 
 
 def _unfinished(target: Target, count: int, content: bytes) -> str:

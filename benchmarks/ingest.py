@@ -6,17 +6,17 @@
 - worked loop: one process, no framework, the same work as ingest with image features: the same
   reading, hash, decoding, split and encoding, and the features by OpenCV.
 - ingest: the component's own path, its Beam pipeline and the check of the fingerprint included.
-- floor: reading, sha256 and writing alone, which any ingest that names its content does.
+- floor: only reading, sha256 and writing, which any ingest that identifies its content does.
 - webdataset: its ShardWriter with the same bytes, where it is installed. To measure it without
   changing the environment:
 
     python -m pip install --no-deps --target /tmp/peers webdataset braceexpand
     PYTHONPATH=/tmp/peers python -m benchmarks ingest
 
-The sides take turns (`benchmarks.sides`). Their seconds include their start-up, which is shown
-apart, as a run on ten images. Processes fork from a server that imports their libraries once, in
-the first round: medians leave that out, and the first start is shown apart. The machine limits the
-gain of several processes: an equal number of concurrent worked loops measures that limit.
+The sides take turns (`benchmarks.sides`). Their seconds include their start-up, which is also shown
+separately, as a run on ten images. Processes fork from a server that imports their libraries once,
+in the first round: medians exclude that, and the first start is shown separately. The machine
+limits the gain of several processes: as many concurrent worked loops measure that limit.
 """
 
 import argparse
@@ -118,7 +118,7 @@ def worked_loop(root: Path, target: Path) -> None:
 
 
 def _features(pixels: Any) -> tuple[Any, Any, float, float]:
-    """Computes what ingest calls features, as one would write it with OpenCV."""
+    """Computes ingest's image features, as one would write them with OpenCV."""
     import cv2
     import numpy as np
 
@@ -132,7 +132,7 @@ def _features(pixels: Any) -> tuple[Any, Any, float, float]:
 
 
 def floor(root: Path, target: Path) -> None:
-    """Reads, hashes and writes the bytes, as directly as Python can, and nothing else."""
+    """Only reads, hashes and writes the bytes, as directly as Python can."""
     folders = [os.path.join(root, name) for name in os.listdir(root)]
     paths = [os.path.join(folder, name) for folder in folders for name in os.listdir(folder)]
     with open(target / "floor", "wb", buffering=1 << 20) as file:
@@ -192,7 +192,7 @@ def main() -> None:
     if find_spec("webdataset"):
         sides["webdataset"] = webdataset_loop
     else:
-        print("webdataset is not installed, so that it is left out", file=sys.stderr)
+        print("webdataset is not installed and is left out", file=sys.stderr)
     with (
         tempfile.TemporaryDirectory() as folder,
         ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool,
@@ -204,7 +204,7 @@ def main() -> None:
         make_images(few, CLASSES)
         small = {name: partial(_run, side, few) for name, side in sides.items()}
         for run in small.values():
-            run()  # imports count for none of them
+            run()  # so that imports do not count
         starts = {name: cost_of(run).wall for name, run in small.items()}
         large = {name: partial(_run, side, many) for name, side in sides.items()}
         first = cost_of(large[OFF_MANY]).wall
@@ -222,7 +222,7 @@ def _run(side: Callable[[Path, Path], None], root: Path) -> None:
 
 
 def _copies(pool: ProcessPoolExecutor, processes: int, root: Path, target: Path) -> None:
-    """Runs as many worked loops at once, each over all images."""
+    """Runs a worked loop in each process at once, each over all images."""
     targets = [target / str(number) for number in range(processes)]
     for path in targets:
         path.mkdir()
@@ -251,7 +251,7 @@ def _print_ratios(rounds: Rounds, processes: int) -> None:
     print(f"{processes} processes / one, features off: {ratio(OFF, OFF_MANY)} (more than 1)")
     print(
         f"{processes} worked loops at once / one: "
-        f"{ratio('worked loop', COPIES, factor=processes)}, what the machine has room for"
+        f"{ratio('worked loop', COPIES, factor=processes)}, the limit of the machine"
     )
     if "webdataset" in rounds.sides:
         print(f"features off / webdataset: {ratio('webdataset', OFF)}")

@@ -6,16 +6,16 @@ All sides read the same TFRecords of 64 px JPEGs, which ingest wrote, in batches
 
 - ceiling: simplejpeg on two threads, from bytes in memory to batches; nothing is read or parsed.
 - in place: the same, but each image is decoded into its row of a batch, which saves a copy.
-- decoded: the trainer's stream as it reads, parses, shuffles and decodes.
+- decoded: the trainer's stream, which reads, parses, shuffles and decodes.
 - augmented: the same with the views of `augment: true`: flips and quarter turns.
 - more views: zoom, shift, brightness and contrast as well.
 - naive: as in tutorials: each example parsed, decoded and flipped by itself.
 
 The sides take turns (`benchmarks.sides`). Each restarts, warms up before its clock starts, and
 yields batches as fast as it can, so that no prefetched batches are counted. The ratios by processor
-time show the cost of an image when all cores are busy. Finally the small
-CNN is trained on the augmented stream by the trainer's own steps, and the report shows the share of
-their time spent waiting for a batch.
+time show the cost of an image when all cores are busy. Finally the trainer's own steps train the
+small CNN on the augmented stream, and the report shows the share of their time spent waiting for a
+batch.
 """
 
 import argparse
@@ -83,7 +83,7 @@ def main() -> None:
 
 @contextmanager
 def written_examples(images: int) -> Iterator[list[str]]:
-    """Ingests made images into a folder that is removed at the end; yields the train files."""
+    """Ingests synthetic images into a folder that is removed at the end; yields the train files."""
     from benchmarks.ingest import ingest, make_images
 
     with tempfile.TemporaryDirectory() as name:
@@ -140,7 +140,7 @@ def report(rounds: Rounds, stalled: Stall) -> None:
         print(f"  {side:24} {1 / cost.wall:9,.0f} images/s, {1e6 * cost.cpu:6.1f} us of processors")
     print(
         f"a step of the small CNN: {1e3 * stalled.step_s:.1f} ms, {1e3 * stalled.at_hand_s:.1f} ms "
-        f"where the batch is at hand; it waits {stalled.share:.1%} of the time"
+        f"where the batch is ready; it waits {stalled.share:.1%} of the time"
     )
 
 

@@ -3,7 +3,7 @@
     python -m benchmarks listing [--images 2000 20000 100000] [--rounds 1] [--phases look init]
 
 Each measurement is a process of its own. It first runs the phase on a few images, so that imports
-count for none; then it runs it on all, and Linux reports its peak memory and by how much that grew.
+do not count; then on all, and Linux reports its peak memory and the growth of that.
 After the sizes of a phase come the bytes that each image adds between the smallest and the largest,
 and the ratio of the two peaks, imports included. Processor time is that of the process and its
 ended children.
@@ -89,7 +89,7 @@ def ingest(images: Path, work: Path) -> None:
 
 
 def statistics(images: Path, work: Path) -> None:
-    """Computes the statistics of the train split that `ingest` has written."""
+    """Computes the statistics of the train split written by `ingest`."""
     from components.node.records import shards
     from components.statistics.compute import in_memory
 
@@ -163,7 +163,7 @@ def _measure(phase: str, root: Path, images: int) -> Measured:
     for work in works.values():
         work.mkdir(exist_ok=True)
     if phase == "statistics" and not (works[FEW] / EXAMPLES).exists():
-        raise SystemExit("statistics need the examples of ingest: measure both phases")
+        raise SystemExit("statistics needs the examples of ingest: measure both phases")
     run(root / str(FEW), works[FEW])
     forget_peak_memory()
     before = peak_memory_mb()

@@ -1,9 +1,9 @@
 """A lightweight load generator, so that the benchmark measures the server and not its clients.
 
-Each of the clients is one connection that sends a request, waits for the answer and sends the
-next. Requests are built beforehand and the protocols are implemented on plain sockets in one
-thread: HTTP/1.1 for REST, and the part of HTTP/2 (RFC 9113) that one request at a time on a
-connection needs.
+Each client is one connection that sends a request, waits for the answer and sends the next.
+Requests are built beforehand, and the protocols are implemented on plain sockets in one thread:
+HTTP/1.1 for REST, and the part of HTTP/2 (RFC 9113) that one request at a time on a connection
+needs.
 
     python -m benchmarks.load {grpc,rest} HOST PORT MODEL IMAGES_FILE CLIENTS SECONDS
 

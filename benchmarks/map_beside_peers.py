@@ -1,16 +1,16 @@
-"""Maps beside what other libraries do with the same scene: SAHI, TorchGeo, TerraTorch, rasterio.
+"""Maps compared with other libraries on the same scene: SAHI, TorchGeo, TerraTorch, rasterio.
 
-Each of their ways runs in a process of its own (`benchmarks.map_peers` says what they do), by the
-Python that `--peers` names. A library that this Python does not have is left out.
+Each of these runs in a process of its own (`benchmarks.map_peers` describes them), with the Python
+that `--peers` names. A library that this Python does not have is left out.
 
     python -m venv PEERS
     PEERS/bin/pip install sahi torch torchgeo terratorch
     python -m benchmarks map_beside_peers --peers PEERS/bin/python [--size 4096] [--turns 3]
 
-- tiles: of a grid with an overlap of a quarter, read and dropped. SAHI cuts a scene that rasterio
-  read at once.
-- objects: with a detector that answers at once, from the scene to merged boxes. Skymill writes the
-  whole map besides.
+- tiles: tiles of a grid with an overlap of a quarter, read and dropped. SAHI cuts a scene that
+  rasterio read at once.
+- objects: from the scene to merged boxes, with a detector that answers at once. Skymill also writes
+  the whole map.
 - map: from the scene to rasters of classes and confidence, with a model that answers at once, and
   with the same convolutions in each framework. The share of the model alone compares the two
   libraries without comparing their frameworks.
@@ -52,7 +52,7 @@ from serving.tasks.detection.answer import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT,
 TILES, OBJECTS, REST, WHOLE, MODEL = (
     f"skymill, {it}" for it in ("tiles", "objects", "all but the model", "map", "model")
 )
-#: Of each way of another library, ours that does the same.
+#: Our side that does the same as each side of another library.
 _OURS = {
     "windows": TILES,
     "torchgeo": TILES,
@@ -62,7 +62,7 @@ _OURS = {
     "terratorch-map": WHOLE,
     "terratorch-model": MODEL,
 }
-#: Detection overlaps as the peers' tiles do; one format of objects.
+#: Settings of detection: the overlap of the peers' tiles, and one format of objects.
 _OBJECTS_CONFIG = MapConfig(vectors=("parquet",), overlap=0.25)
 
 
@@ -90,7 +90,7 @@ class InstantDetector(InstantModel):
 
 
 def installed(python: str) -> tuple[str, ...]:
-    """Returns the ways whose library a Python has, and says which are left out."""
+    """Returns the sides whose library a Python has, and prints which are left out."""
     packages = sorted({package_of(side) for side in SIDES} - {"rasterio"})
     look = f"import importlib.util as it; print(*[n for n in {packages} if it.find_spec(n)])"
     done = subprocess.run([python, "-I", "-c", look], check=True, stdout=subprocess.PIPE, text=True)
@@ -101,7 +101,7 @@ def installed(python: str) -> tuple[str, ...]:
 
 
 def peer(side: str, python: str, path: Path) -> Cost:
-    """Returns what one way of `benchmarks.map_peers` costs."""
+    """Returns the cost of one side of `benchmarks.map_peers`."""
     script = Path(__file__).with_name("map_peers.py")
     stride = CONFIG.stride_px(TILE_PX, "pixels")
     python = sys.executable if package_of(side) == "rasterio" else python
@@ -116,7 +116,7 @@ def peer(side: str, python: str, path: Path) -> Cost:
 
 
 def measured(folder: Path, size_px: int, turns: int, python: str) -> Rounds:
-    """Measures all sides over one made scene, in turns."""
+    """Measures all sides over one synthetic scene, in turns."""
     from components.mapping.in_process import InProcessModel
 
     path, others = folder / "scene.tif", installed(python)

@@ -1,7 +1,7 @@
-"""Merging of objects that overlapping tiles found more than once, beside SAHI's.
+"""Merging of objects that overlapping tiles found more than once, compared with SAHI's.
 
-Objects are boxes that tiles of a made scene see, cut at their edges and a little off; the true ones
-are known. SAHI's functions take part where it can be imported:
+Objects are boxes that tiles of a synthetic scene see, cut at their edges and a little off; the true
+ones are known. SAHI's functions take part where it can be imported:
 
     pip install --no-deps --target /tmp/sahi sahi
     PYTHONPATH=$PWD:/tmp/sahi python -m benchmarks map_objects [--boxes 100000] [--turns 3]
@@ -21,7 +21,7 @@ from components.mapping.merging import DetectedObjects, merge
 from components.mapping.weights import tile_starts
 
 TILE_PX = 256
-#: Of the objects. No divisor of a tile's stride, so that tiles cut objects everywhere.
+#: Pitch of the objects, not a divisor of a tile's stride, so that tiles cut objects everywhere.
 _PITCH_PX = 31
 
 
@@ -51,7 +51,7 @@ def sahi_sides(found: DetectedObjects) -> dict[str, Callable[[], np.ndarray]]:
 
 
 def made_boxes(count: int, seed: int = 0) -> tuple[DetectedObjects, np.ndarray, int]:
-    """Returns boxes of overlapping tiles, about so many, the true objects, and the scene's side."""
+    """Returns about `count` boxes of overlapping tiles, the true objects, and the scene's side."""
     random = np.random.default_rng(seed)
     per_side = round((count / 1.78) ** 0.5)
     side = per_side * _PITCH_PX

@@ -1,19 +1,19 @@
-"""Ways of other libraries over a scene, each measured by itself for `benchmarks.map_beside_peers`.
+"""Other libraries on a scene, each measured separately for `benchmarks.map_beside_peers`.
 
-It imports nothing of Skymill, so that an environment with the other library alone can run it:
+It imports nothing of Skymill, so that an environment with only the other library can run it:
 
     PYTHON -I benchmarks/map_peers.py SIDE SCENE TILE_PX STRIDE_PX
 
-- windows: reads tile by tile by rasterio, with GDAL's own settings.
+- windows: rasterio reads tile by tile, with GDAL's own settings.
 - torchgeo: `GridGeoSampler` over a `RasterDataset`, by a `DataLoader` in this process.
 - sahi: `slice_image` over the scene, which rasterio reads at once.
 - sahi-objects: `get_sliced_prediction` with a detector that answers at once, and its merging.
 - terratorch: `tiled_inference` with a model that answers at once, then GeoTIFFs of classes and of
   confidence by rasterio, tiled and deflated, without overviews.
 - terratorch-map: the same with the convolutions of the stand-in of `benchmarks.maps` in torch.
-- terratorch-model: these convolutions alone over as many tiles.
+- terratorch-model: these convolutions alone on the same number of tiles.
 
-Prints seconds of clock and processor, megabytes at the peak, what was found, and the version as
+Prints wall-clock and processor seconds, peak megabytes, the number of results, and the version as
 JSON; imports do not count.
 """
 
@@ -31,11 +31,11 @@ import numpy as np
 import numpy.typing as npt
 
 _BATCH = 16
-#: Of the stand-in, from bands to classes.
+#: Widths of the stand-in's layers, from bands to classes.
 WIDTHS = (4, 24, 24, 24, 6)
-#: Objects stand on a grid of this pitch, which is no divisor of a stride: tiles cut some of them.
+#: Pitch of the grid of objects, not a divisor of a stride, so that tiles cut some of them.
 _PITCH_PX, _OBJECT_PX, _MARGIN_PX = 61, 22, 17
-#: Seen in a tile from this share of their area on.
+#: Least share of an object's area at which a tile sees it.
 _LEAST_SHARE = 0.25
 
 Run = Callable[[], int]
@@ -175,7 +175,7 @@ def terratorch_map(path: str, size_px: int, stride_px: int) -> Run:
 
 
 def terratorch_model(path: str, size_px: int, stride_px: int) -> Run:
-    """Asks the stand-in about as many tiles."""
+    """Calls the stand-in for the same number of tiles."""
     import torch
 
     network = _stand_in(size_px)
@@ -265,7 +265,7 @@ def _starts(length: int, size_px: int, stride_px: int) -> list[int]:
     return sorted({*range(0, length - size_px, stride_px), length - size_px})
 
 
-#: Ways by their names: each imports what it needs and returns what is measured.
+#: Sides by their names: each does its imports and returns the function that is measured.
 SIDES: dict[str, Callable[[str, int, int], Run]] = {
     "windows": windows,
     "torchgeo": torchgeo,
@@ -283,7 +283,7 @@ def package_of(side: str) -> str:
 
 
 def main() -> None:
-    """Prints what one side costs."""
+    """Prints the cost of one side."""
     side, path, *numbers = sys.argv[1:]
     run = SIDES[side](path, *map(int, numbers))
     wall, cpu = time.perf_counter(), time.process_time()

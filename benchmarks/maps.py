@@ -1,10 +1,10 @@
-"""Maps of whole scenes beside reading alone, and beside the model alone over the same tiles.
+"""Maps of whole scenes against reading alone, and against the model alone over the same tiles.
 
-All parts work on the same made scene in the same run, in turns. The model is a stand-in of known
-cost: a few convolutions in a SavedModel. For what is not the model, one that answers at once takes
-its place. Reading is measured by the reader of maps, which decodes each block once, on all cores,
-and cuts tiles out of it without copying most of them. Peak memory is that of a process that maps a
-scene with the model that answers at once. `benchmarks.map_beside_peers` measures other libraries,
+All sides work on the same synthetic scene in the same run, in turns. The model is a stand-in of
+known cost: a few convolutions in a SavedModel. A model that answers at once replaces it to measure
+everything else. Reading is measured with the reader of maps, which decodes each block once, on all
+cores, and cuts tiles out of it, mostly without copying. Peak memory is that of a process that maps
+a scene with the model that answers at once. `benchmarks.map_beside_peers` measures other libraries,
 `benchmarks.map_objects` the merging of objects.
 
     python -m benchmarks maps [--size 10000] [--sizes 10000 20000] [--turns 3]
@@ -49,7 +49,7 @@ CLASSES = ("water", "forest", "crop", "grass", "bare", "built")
 TILE_PX = 256
 READING, MODEL = "reading", "model"
 REST, WHOLE, SERVED = "all but the model", "map", "map by a server"
-#: Polygons cost what the ground is like, and made noise has one for every pixel.
+#: The cost of polygons depends on the ground, and synthetic noise has one for every pixel.
 CONFIG = MapConfig(vectors=(), checkpoint_s=10)
 
 
@@ -76,7 +76,7 @@ class InstantModel:
         self._answer = (weights / weights.sum(axis=0)).astype(np.float32)
 
     def answer(self, tiles: Sequence[Tile], view: View) -> TileAnswers:
-        """Returns the same for each tile."""
+        """Returns the same answer for each tile."""
         shape = (len(tiles), *self._answer.shape)
         return {CLASS_PROBABILITIES_OUTPUT: np.broadcast_to(self._answer, shape)}
 
@@ -108,7 +108,7 @@ def save_model(folder: Path) -> None:
 
 
 def source_of(path: Path) -> SceneSource:
-    """Returns a made scene."""
+    """Returns the source of a synthetic scene."""
     return SceneSource(path.stem, (BandFile(str(path)),))
 
 
@@ -129,7 +129,7 @@ def read_alone(path: Path) -> None:
 
 
 def model_alone(path: Path, model: TileModel) -> Cost:
-    """Returns what the model costs for the tiles of the map, without reading."""
+    """Returns the cost of the model for the tiles of the map, without reading."""
     view = view_for(source_of(path), model.contract, CONFIG.reading)
     wall = cpu = 0.0
     for batch in batched(list(tiles_of(path)), CONFIG.batch):

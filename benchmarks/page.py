@@ -1,13 +1,13 @@
 """The page of a run: its share of the demo's run, and its cost in a bad case.
 
-The share is that of the node RunPage, with the page that the end of the run draws again for all
-gates, in the wall-clock time of a whole run of `skymill demo`; with --explain, of a model that
-explains its worst mistakes. The picture of the learning curve, which the end of the run draws too,
-is a file of its own and does not count.
+The share is that of the node RunPage, and of the page that the end of the run draws again for all
+gates, in the wall-clock time of a whole run of `skymill demo`; with --explain, the model explains
+its worst mistakes. The picture of the learning curve, which the end of the run draws too, is a
+separate file and does not count.
 
 The bad case has many classes, every second answer wrong, and large images: a split of 20 classes
-and examples of 512 x 512 pixels with places. What is timed there is all that RunPage does with
-them: reading the predictions, choosing and drawing examples, the charts, and the page itself.
+and examples of 512 x 512 pixels with places. Everything that RunPage does with them is timed:
+reading the predictions, choosing and drawing examples, the charts, and the page itself.
 
     python -m benchmarks page [--examples 3000] [--rounds 5] [--runs 1] [--explain]
 """

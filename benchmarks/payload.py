@@ -1,10 +1,10 @@
-"""What form a tile's payload should have: sizes and speeds side by side in one run.
+"""Formats of a tile's payload: sizes and speeds in one run.
 
     python -m benchmarks payload [--tiles FOLDER] [--rounds 3]
 
-Every form is lossless and can be decoded by TensorFlow's own ops. The tiles are made (4 bands,
-uint16, 256 x 256), or every GeoTIFF of uint16 below a folder, all of one shape. Rounds alternate
-and the best of each counts; 100 % is the size of the raw samples.
+Every format is lossless and can be decoded by TensorFlow's own ops. The tiles are synthetic (4
+bands, uint16, 256 x 256), or every GeoTIFF of uint16 below a folder, all of one shape. Rounds
+alternate and the best of each counts; 100 % is the size of the raw samples.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def forms(shape: tuple[int, ...]) -> dict[str, Form]:
         planes[:, :, 1:] -= planes[:, :, :-1].copy()
         return np.ascontiguousarray(planes.reshape(-1, 1).view(np.uint8).T).tobytes()
 
-    def undone(encoded: tf.Tensor) -> tf.Tensor:
+    def from_deltas(encoded: tf.Tensor) -> tf.Tensor:
         low_high = tf.io.decode_raw(tf.io.decode_compressed(encoded, "ZLIB"), tf.uint8)
         samples = tf.bitcast(
             tf.transpose(tf.reshape(low_high, (-1, 2, count * height * width)), (0, 2, 1)),
@@ -115,7 +115,7 @@ def forms(shape: tuple[int, ...]) -> dict[str, Form]:
         "zlib 1": Form(
             lambda tile: zlib.compress(tile.tobytes(), 1), lambda batch: floats(unzipped(batch))
         ),
-        "deltas, planes, zlib 1": Form(lambda tile: zlib.compress(deltas(tile), 1), undone),
+        "deltas, planes, zlib 1": Form(lambda tile: zlib.compress(deltas(tile), 1), from_deltas),
         "16-bit PNG": Form(png16, from_png16),
     }
 

@@ -4,8 +4,8 @@ Both sides start as a new process, read the same 240 images into examples (stock
 ExampleGen executor as its guide describes it), compute statistics, infer a schema, validate, train
 the same model for one epoch with the same code, evaluate by two slices, and push. Both run Beam's
 in-process runner with the same options, and nothing is cached. Stock TFX packs its installation for
-Beam's workers in every node with Beam steps, where there are none too; "unpacked" is stock TFX with
-an option that keeps it from doing so.
+Beam's workers in every node with Beam steps, even without workers; "unpacked" is stock TFX with an
+option that prevents that.
 
     python -m benchmarks pipeline [--rounds 5]
 """

@@ -1,4 +1,4 @@
-"""Our side of `benchmarks.pipeline`, and what both sides work on."""
+"""Our side of `benchmarks.pipeline`, and the data of both sides."""
 
 import os
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ def prepare(folder: str) -> None:
 
 
 def run(folder: str, number: str) -> None:
-    """Runs our nodes for the work that stock TFX has nodes for: no gates, no infra check.
+    """Runs our nodes that have counterparts in stock TFX: no gates, no infra check.
 
     Libraries are imported as `skymill run` imports them.
     """

@@ -108,7 +108,7 @@ def run(folder: str, number: str, *beam_args: str) -> None:
 
 
 class ManifestExecutor(BaseExampleGenExecutor):
-    """Reads the images that a manifest names, as TFX's guide to custom ExampleGens has it."""
+    """Reads the images that a manifest names, as in TFX's guide to custom ExampleGens."""
 
     def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
         return _examples_of_manifest
@@ -149,7 +149,7 @@ def _example(row: dict[str, str], base: str, classes: dict[str, int]) -> tf.trai
 def run_fn(fn_args: Any) -> None:
     """Runs our training for stock TFX, on the records of `prepare`.
 
-    Both sides then train on equal data, however their splits fall.
+    So both sides train on equal data, whatever their splits are.
     """
     from trainer.run import run_fn as train
 

@@ -1,4 +1,4 @@
-"""From a scene to TFRecords: ingest beside the same work with nothing around it, in one run.
+"""From a scene to TFRecords: ingest against the same work without a framework, in one run.
 
 The limit is a loop written by hand in as many processes as the machine has cores: each decodes
 whole rows of blocks, slices the tiles, computes their statistics, encodes payload and example, and

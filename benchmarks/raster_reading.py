@@ -1,6 +1,6 @@
-"""Reading a scene as tiles, beside the fastest full decode that GDAL can do.
+"""Reading a scene as tiles, compared with the fastest full decode that GDAL can do.
 
-All ways read the same made scene in the same run, in turns, so that a busy machine slows them
+All ways read the same synthetic scene in the same run, in turns, so that a busy machine slows them
 alike; each ratio is the median over the turns. The page cache is warm.
 
     python -m benchmarks raster_reading [--size 6144] [--bands 4] [--tile 256] [--turns 5]

@@ -1,19 +1,19 @@
-"""The embedded server under load, against the most that the model alone does on the same cores.
+"""The embedded server under load, against the model's maximum throughput on the same cores.
 
     python -m benchmarks serving [--seconds 5] [--rounds 5] [--processes 2]
                                  [--model-dir SAVED_MODEL]
 
 In each round the same SavedModel, with the decoding of JPEG in its graph, runs without a server, by
-the call that the server makes: in one process with TensorFlow's own threads, and in one process a
-core with a thread each, in batches of 16 and of 32. The fastest is the ceiling. Then it serves 32
+the call that the server makes: in one process with TensorFlow's own threads, and in a process per
+core with one thread each, in batches of 16 and of 32. The fastest is the ceiling. Then it serves 32
 concurrent clients over gRPC and over REST, and one client, whose latency is compared with that of a
-batch of one in process. By default the server has as many processes as the machine has cores. The
-load generator shares these cores, and the model alone has no clients: a further ratio lets the
-ceiling pay for them too. Read the ratios, not the absolute numbers.
+batch of one in process. By default the server has a process per core. The load generator shares
+these cores, while the model alone has no clients: a further ratio adds their cost to the ceiling.
+Read the ratios, not the absolute numbers.
 
-Beside the ratio of rates stands that of processor time for an image: of the model alone, to that of
-the server and the load generator. The two agree where nothing else runs and no core ever waits.
-Only the second can be measured on a machine that others use.
+Besides the ratio of rates, the ratio of processor time per image is printed: that of the model
+alone, to that of the server and the load generator. The two agree where nothing else runs and no
+core ever waits. Only the second can be measured on a machine that others use.
 """
 
 import argparse
@@ -40,7 +40,7 @@ BATCH_SIZES = (16, 32)
 IMAGES = 64
 SIZE_PX = 64
 AIMS = {"gRPC": 0.65, "REST": 0.75}
-#: p99 at most so many times p50.
+#: Maximum ratio of p99 to p50.
 _MOST_TAIL = 4
 
 
@@ -156,10 +156,10 @@ def model_processes(
     Args:
         model_dir: the SavedModel.
         images_file: its images.
-        batch_sizes: of its calls; the fastest counts.
-        seconds: of a measurement.
-        count: of processes.
-        threads: of each; 0 leaves them to TensorFlow.
+        batch_sizes: batch sizes of its calls; the fastest counts.
+        seconds: duration of a measurement.
+        count: number of processes.
+        threads: threads of each; 0 leaves them to TensorFlow.
     """
     command = [sys.executable, "-m", "benchmarks.serving_model", "ceiling", str(model_dir)]
     command += [str(images_file), ",".join(map(str, batch_sizes)), str(seconds), str(threads)]

@@ -88,12 +88,12 @@ def serve_ceiling(
 ) -> None:
     """Measures once for each line on standard input and prints the result as JSON.
 
-    The model runs by the very call that the server makes. A call of a SavedModel's function, as
-    most people write it, takes a third more.
+    The model runs by the same call as in the server. A call of a SavedModel's function, as most
+    people write it, takes a third more.
 
     Args:
         batch_sizes: the fastest counts; each has an equal part of the time.
-        threads: of TensorFlow's pools; 0 leaves them to TensorFlow.
+        threads: size of TensorFlow's pools; 0 leaves it to TensorFlow.
     """
     from serving.server.model import DEFAULT_SIGNATURE, Threads, load_model
 

@@ -1,8 +1,8 @@
-"""Sides of a benchmark, measured in turns, and ratios that say how far they can be trusted.
+"""Sides of a benchmark, measured in turns, and ratios with their spread.
 
 A shared machine varies in speed. Sides therefore take turns, and a ratio is the median over rounds
-of the two costs in the same round. A ratio is refused where it varies between rounds by more than
-the difference that it states: it would be a figure of the machine and not of the code.
+of the two costs in the same round. A ratio is not printed where it varies between rounds by more
+than the difference that it states: it would measure the machine and not the code.
 
 >>> rounds = Rounds(("ours", "other"))
 >>> for ours, other in ((1.0, 2.0), (1.1, 2.1), (0.9, 1.9)):
@@ -23,7 +23,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import NamedTuple
 
-#: A ratio may vary by so much, however near to one it is.
+#: Variation that a ratio may have, however near to one it is.
 _PRECISION = math.log(1.1)
 
 
@@ -90,7 +90,7 @@ class Rounds:
         )
 
     def ratio(self, above: str, below: str, measure: str = "wall", factor: float = 1.0) -> Ratio:
-        """Returns how many times the cost of one side is that of another.
+        """Returns the ratio of the costs of two sides.
 
         Args:
             above: side whose cost is divided.
@@ -112,9 +112,9 @@ def take_turns(
     """Runs each side once in each round; every second round runs them in reverse order.
 
     Args:
-        sides: by name.
-        rounds: number of them.
-        collect: see `cost_of`.
+        sides: sides by name.
+        rounds: number of rounds.
+        collect: as for `cost_of`.
     """
     found = Rounds(tuple(sides))
     for number in range(rounds):
@@ -128,7 +128,7 @@ def take_turns(
 def cost_of(run: Callable[[], object], *, collect: bool = True) -> Cost:
     """Measures one run; `collect` removes garbage first, which is too slow for short runs."""
     if collect:
-        gc.collect()  # otherwise the garbage of imports counts for one of the sides
+        gc.collect()  # otherwise collecting the garbage of imports counts for one of the sides
     wall, cpu = time.perf_counter(), _cpu_s()
     run()
     return Cost(time.perf_counter() - wall, _cpu_s() - cpu)
@@ -136,7 +136,7 @@ def cost_of(run: Callable[[], object], *, collect: bool = True) -> Cost:
 
 @contextmanager
 def machine_load() -> Iterator[None]:
-    """Prints, at the end, how busy other programs kept the machine meanwhile."""
+    """Prints, at the end, how busy other programs kept the machine."""
     cores = os.cpu_count() or 1
     wall, ours, busy = time.perf_counter(), _cpu_s(), _busy_s()
     yield
@@ -161,7 +161,7 @@ def peak_memory_mb() -> float:
 
 
 def forget_peak_memory() -> None:
-    """Makes the resident memory of now the peak: imports may have needed more for a while."""
+    """Resets the peak to the current resident memory: imports may have needed more for a while."""
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
 
@@ -175,9 +175,9 @@ def _cpu_s() -> float:
 
 
 def _running_children_s() -> float:
-    """Returns the seconds of running child processes, and of children of theirs that have ended.
+    """Returns the seconds of running child processes and of their ended children.
 
-    A server that forks processes outlives them, and they are its children. 0 without Linux's /proc.
+    A fork server outlives its child processes. 0 without Linux's /proc.
     """
     seconds = 0.0
     for listing in Path("/proc/self/task").glob("*/children"):

@@ -1,12 +1,12 @@
-"""Statistics of a small set: this project's against TFDV's, side by side in one run.
+"""Statistics of a small set: this project's against TFDV's, in one run.
 
     python -m benchmarks statistics [--examples 20000] [--rounds 5]
 
-- TFDV default: what stock StatisticsGen does, a Beam pipeline over every feature, image bytes too.
+- TFDV default: as in stock StatisticsGen, a Beam pipeline over every feature, also image bytes.
 - TFDV without image bytes: the same on a schema of the other features, as an expert writes it.
 
-Both of TFDV's run on Beam's in-process runner. All read the same TFRecords, which hold JPEG-sized
-payloads of 64 x 64 images, and take turns (`benchmarks.sides`).
+Both sides of TFDV run on Beam's in-process runner. All read the same TFRecords, which hold JPEGs of
+64 x 64 pixels, and take turns (`benchmarks.sides`).
 """
 
 import argparse
@@ -30,7 +30,7 @@ from components.statistics.compute import in_memory
 from pipelines.config.beam import IN_PROCESS
 
 DEFAULT, WITHOUT_BYTES, OURS = "TFDV default", "TFDV without image bytes", "skymill"
-#: The least of each ratio that is aimed at.
+#: Minimum that each ratio should reach.
 GOALS = {DEFAULT: 10, WITHOUT_BYTES: 3}
 IMAGE = "image/encoded"
 SHARDS = 4
@@ -73,12 +73,12 @@ def report(rounds: Rounds, examples: int) -> None:
 
 
 def runner() -> PipelineOptions:
-    """Returns Beam's options for its in-process runner; by itself it first tries to start Prism."""
+    """Returns Beam's options for its in-process runner; by default Beam first tries Prism."""
     return PipelineOptions(IN_PROCESS[:1])
 
 
 def projected(pattern: str, schema: schema_pb2.Schema) -> None:
-    """Runs TFDV on the features of a schema alone; the others are never decoded."""
+    """Runs TFDV on the features of a schema only; the others are never decoded."""
     source = tf_example_record.TFExampleRecord(
         file_pattern=pattern, schema=schema, telemetry_descriptors=["benchmark"]
     )
@@ -92,7 +92,7 @@ def projected(pattern: str, schema: schema_pb2.Schema) -> None:
 
 
 def schema_without_image(path: str) -> schema_pb2.Schema:
-    """Returns a schema of every feature of a file's first example but the image's bytes."""
+    """Returns a schema of every feature of a file's first example except the image's bytes."""
     first = next(iter(tf.data.TFRecordDataset(path).take(1)))
     kinds = {
         "bytes_list": schema_pb2.BYTES,

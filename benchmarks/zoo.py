@@ -1,14 +1,14 @@
-"""The networks side by side: size, speed on this machine's processors, accuracy on EuroSAT.
+"""Comparison of networks: size, speed on this machine's CPUs, accuracy on EuroSAT.
 
     python -m benchmarks zoo [--data FOLDER] [--no-accuracy]
 
 Accuracy is that of `skymill run` on the test split, with its 95 % interval and the processor time
 of the whole run: with each `examples/eurosat_*.yaml` of photographs, and with the recipe from
-scratch for another network without weights. The larger networks are too slow to train here, and
-training them from scratch would say little about their use: for those only size and speed are
-shown, with random weights, which need the same computation. Size and speed are those of the
-SavedModel. Speed is measured through its signature for encoded images and includes decoding: one
-image at a time, and 32 together; the fastest of many.
+scratch for other networks without weights. Larger networks are too slow to train here, and training
+them from scratch would not reflect their use: for those only size and speed are shown, with random
+weights, which need the same computation. Size and speed are those of the SavedModel. Speed is
+measured through its signature for encoded images and includes decoding: one image at a time, and 32
+together; the fastest of many calls counts.
 """
 
 import argparse
@@ -102,7 +102,7 @@ def _without_weights(tree: dict[str, Any], name: str, arguments: dict[str, Any])
     return {**tree, "train": {**tree["train"], "model": model}, "evaluation": gates}
 
 
-def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
+def _trained(name: str, tree: dict[str, Any], folder: Path) -> Row:
     """Runs a configuration in a folder of its own and returns its row."""
     folder.mkdir()
     (folder / "skymill.yaml").write_text(yaml.safe_dump(tree))
@@ -117,10 +117,10 @@ def _trained(told_name: str, tree: dict[str, Any], folder: Path) -> Row:
     summary: Any = json.loads(done.stdout)
     [overall] = [each for each in summary["metrics"]["slices"] if each["slice"] == "overall"]
     low, high = overall["accuracy_interval"]
-    told = f"{overall['candidate']['accuracy']:.3f} ({low:.2f} to {high:.2f}), {minutes:.1f}"
+    accuracy = f"{overall['candidate']['accuracy']:.3f} ({low:.2f} to {high:.2f}), {minutes:.1f}"
     spec = tree["ingest"]["image"]
     model = Path(summary["places"]["model"]) / "Format-Serving"
-    return _measured(f"{told_name}, {spec['height_px']} px", model, spec["height_px"], told)
+    return _measured(f"{name}, {spec['height_px']} px", model, spec["height_px"], accuracy)
 
 
 def _untrained(name: str, folder: Path) -> Row:

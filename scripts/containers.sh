@@ -8,7 +8,7 @@ for program in dockerd containerd runc mmdebstrap; do
 done
 if [ -z "${SKYMILL_DOCKER_HOST:-}" ] && [ -n "$missing" ] && [ "$(id -u)" = 0 ] &&
     command -v apt-get >/dev/null; then
-    echo "Installing what is missing of a Docker engine:$missing ..."
+    echo "Installing the missing parts of a Docker engine:$missing ..."
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
         docker.io containerd runc mmdebstrap >/dev/null

@@ -11,7 +11,7 @@ PACKAGES = ("components", "pipelines", "serving", "trainer")
 
 @dataclass(frozen=True)
 class Module:
-    """A module of ours and what it imports; `at_start` is what merely importing it loads."""
+    """One of our modules with its imports; `at_start` are those that importing it runs."""
 
     name: str
     everywhere: frozenset[str]
@@ -20,7 +20,7 @@ class Module:
 
 @cache
 def read_modules(root: Path) -> Mapping[str, Module]:
-    """Our modules below a folder, by name; a process reads a folder once."""
+    """Returns our modules below a folder, by name; a process reads a folder once."""
     modules = {}
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):
@@ -35,7 +35,7 @@ def read_modules(root: Path) -> Mapping[str, Module]:
 
 
 def arrows(modules: Mapping[str, Module]) -> dict[str, set[str]]:
-    """The modules of ours that each module imports; a package only where no module of it is."""
+    """Returns our modules that each module imports; a package only if none of its modules is."""
     found = {}
     for module in modules.values():
         ours = {name for name in module.everywhere if name in modules and name != module.name}
@@ -46,7 +46,7 @@ def arrows(modules: Mapping[str, Module]) -> dict[str, set[str]]:
 
 
 def between_folders(found: Mapping[str, set[str]], packages: set[str]) -> dict[str, set[str]]:
-    """The arrows between the folders that modules lie in."""
+    """Returns the arrows between the modules' folders."""
 
     def folder(name: str) -> str:
         return name if name in packages else name.rpartition(".")[0]
@@ -59,7 +59,7 @@ def between_folders(found: Mapping[str, set[str]], packages: set[str]) -> dict[s
 
 
 def layer(module: str) -> str:
-    """The part of the house that a module belongs to: a package, or a folder of components/."""
+    """Returns the layer of a module: its package, or its folder of components/."""
     parts = module.split(".")
     return ".".join(parts[:2]) if parts[0] == "components" else parts[0]
 
@@ -77,7 +77,7 @@ def _imported(node: ast.AST, in_package: str) -> Iterator[str]:
 
 
 def _run_on_import(node: ast.AST) -> Iterator[ast.AST]:
-    """The statements that run when a module is imported: no bodies of functions, no types."""
+    """Yields the statements that run when a module is imported: no function bodies, no types."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             continue

@@ -1,4 +1,4 @@
-"""Writes what Sphinx builds: the pages of docs/, others of the repository, and the reference.
+"""Writes Sphinx's input: the pages of docs/, others of the repository, and the reference.
 
 python -m scripts.docs build/docs
 """
@@ -13,7 +13,7 @@ from scripts.docs.pages import navigation, places, relinked, toctree
 from scripts.docs.python import python_page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: The pages that are made from the code, below reference/: name, title, text.
+#: The pages below reference/, which are generated from the code: name, title, text.
 REFERENCE = {
     "configuration": ("Configuration", configuration_page),
     "commands": ("Command line", commands_page),

@@ -12,30 +12,30 @@ from scripts.docs.layered import PictureStyle, draw
 from scripts.imports import arrows, layer, read_modules
 
 
-def room(module: str) -> str:
-    """The folder below a package that a module belongs to."""
+def folder_of(module: str) -> str:
+    """Returns the folder below a package that a module belongs to."""
     if layer(module) == "components.raster":
         return ".".join(module.split(".")[:3])
     return ".".join(module.split(".")[:2])
 
 
 def package(name: str) -> str:
-    """The group that a room stands in: the nodes of a pipeline share one."""
+    """Returns the group of a folder; the nodes of a pipeline share one."""
     here = layer(name.rstrip("/"))
     return "components" if here.startswith("components.") and here != "components.raster" else here
 
 
-def rooms(root: Path) -> dict[str, set[str]]:
-    """The folders of our code and those that each imports.
+def folder_imports(root: Path) -> dict[str, set[str]]:
+    """Returns the folders of our code and those that each imports.
 
-    A package's entry points are one room, `package/`.
+    A package's entry points count as a folder, `package/`.
     """
 
     def is_folder(name: str) -> bool:
         return (root / Path(*name.split("."))).is_dir()
 
     def place(module: str) -> str:
-        here = room(module)
+        here = folder_of(module)
         return here if is_folder(here) and here != package(here) else f"{package(here)}/"
 
     found: dict[str, set[str]] = {}
@@ -47,14 +47,14 @@ def rooms(root: Path) -> dict[str, set[str]]:
 
 
 def label(name: str) -> str:
-    """The text in a room's box."""
+    """Returns the text in a folder's box."""
     return "*.py" if name.endswith("/") else name.rpartition(".")[2]
 
 
 def picture(root: Path) -> str:
-    """The picture as SVG."""
+    """Returns the picture as SVG."""
     title = "The packages of Skymill and the imports between them"
-    return draw(rooms(root), PictureStyle(title, package, label))
+    return draw(folder_imports(root), PictureStyle(title, package, label))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ Every command of `skymill`, as `skymill COMMAND --help` prints it. Exit codes: 0
 
 
 def commands_page() -> str:
-    """The page as Markdown."""
+    """Returns the page as Markdown."""
     return "\n".join([_INTRODUCTION, *(_section(context) for context in commands())])
 
 
 def commands() -> Iterator[click.Context]:
-    """Every command that does something, in the order of `skymill --help`."""
+    """Yields every command that is not a group, in the order of `skymill --help`."""
     waiting = [click.Context(cli, info_name="skymill")]
     while waiting:
         context = waiting.pop(0)
@@ -51,7 +51,7 @@ def _usage(context: click.Context) -> str:
 
 
 def _help(text: str) -> str:
-    """A command's help as Markdown: a paragraph that keeps its lines, for Click, is a block."""
+    """Converts a command's help to Markdown; a paragraph that Click does not rewrap is a block."""
     paragraphs = []
     for paragraph in inspect.cleandoc(text).split("\n\n"):
         if paragraph.startswith("\b\n"):
@@ -61,7 +61,7 @@ def _help(text: str) -> str:
 
 
 def _row(option: click.Parameter, context: click.Context) -> str:
-    """One option's line in the table; the usage shows the arguments."""
+    """Returns an option's row of the table; arguments are in the usage line."""
     record = option.get_help_record(context)
     if record is None or isinstance(option, click.Argument) or "--help" in option.opts:
         return ""

@@ -24,7 +24,7 @@ A key in **bold** is required. *Part* in the column of types is a table of keys 
 
 
 def configuration_page() -> str:
-    """The page as Markdown."""
+    """Returns the page as Markdown."""
     schema = json.loads(config_json_schema())
     parts = {_ROOT: schema} | schema["$defs"]
     sections = [_section(name, paths, parts) for name, paths in used_at(parts).items()]
@@ -32,7 +32,7 @@ def configuration_page() -> str:
 
 
 def used_at(parts: dict[str, Any]) -> dict[str, list[str]]:
-    """The paths at which each part of the tree is used, in the order of the tree."""
+    """Returns the paths at which each part of the tree is used, in the order of the tree."""
     found: dict[str, list[str]] = {_ROOT: [""]}
 
     def visit(name: str, path: str) -> None:
@@ -49,7 +49,7 @@ def used_at(parts: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _parts_in(field: Any, parts: dict[str, Any], suffix: str = "") -> Iterator[tuple[str, str]]:
-    """The tables that a field's type leads to, each with `[]` or `.*` for a list or a mapping."""
+    """Yields the tables of a field's type, each with `[]` or `.*` for a list or a mapping."""
     if name := field.get("$ref", "").rpartition("/")[2]:
         if "properties" in parts[name]:
             yield name, suffix
@@ -89,7 +89,7 @@ def _section(name: str, paths: list[str], parts: dict[str, Any]) -> str:
 
 
 def _meaning(field: Any, parts: dict[str, Any]) -> str:
-    """A key's description; without one, the first sentence on the one part that it leads to."""
+    """Returns a key's description; without one, the first sentence on the part that it leads to."""
     text = field.get("description", "")
     if not text and "const" in field:
         return "Chooses this part."
@@ -100,7 +100,7 @@ def _meaning(field: Any, parts: dict[str, Any]) -> str:
 
 
 def _default(field: Any, required: bool) -> str:
-    """A value as YAML has it; that of a whole part is in the part's own table."""
+    """Formats a default as YAML; empty for a whole part, whose own table has the defaults."""
     if required or "default" not in field:
         return ""
     value = field["default"]
@@ -110,7 +110,7 @@ def _default(field: Any, required: bool) -> str:
 
 
 def type_of(field: Any, parts: dict[str, Any]) -> str:
-    """A field's type in words, with a link to each part that has a table."""
+    """Returns a field's type in words, with a link to each part that has a table."""
     if name := field.get("$ref", "").rpartition("/")[2]:
         part = parts[name]
         return f"[{name}](#{name.lower()})" if "properties" in part else type_of(part, parts)

@@ -1,7 +1,7 @@
 """Layered pictures of graphs as SVG: groups of boxes, and arrows that lead down and to the right.
 
-A group that has a floor to itself is drawn from left to right; groups side by side are drawn from
-top to bottom. Arrows that a longer way implies are left out.
+A group that has a row to itself is drawn from left to right; groups side by side are drawn from
+top to bottom. Arrows that a longer path implies are left out.
 """
 
 import graphlib
@@ -14,7 +14,7 @@ Graph = Mapping[str, set[str]]
 _CHARACTER, _ROOM_HEIGHT, _GAP, _ROW = 7.9, 26, 14, 46
 _LINE, _PADDING, _TITLE, _BETWEEN = 36, 20, 36, 40
 _HEADS = {"inside": (7, "#7f9ab2"), "between": (4, "#808c97")}
-# Boxes bring their own grounds, so that the picture can be read on white and on black.
+# Boxes have backgrounds of their own, so that the picture is legible on white and on black.
 _STYLE = """
 text { font: 13px ui-monospace, Menlo, Consolas, monospace; fill: #1c2733; text-anchor: middle }
 .title { font-weight: bold; text-anchor: start }
@@ -33,13 +33,13 @@ def nothing(_: str) -> bool:
 
 @dataclass(frozen=True)
 class PictureStyle:
-    """What a picture shows of a graph's nodes.
+    """Groups, labels and colours of a picture of a graph.
 
     Attributes:
-        title: of the picture, for readers who do not see it.
-        group: the group that a node stands in.
-        label: the text in its box.
-        marked: nodes in another colour.
+        title: accessible title of the picture.
+        group: returns the group of a node.
+        label: returns the text in a node's box.
+        marked: checks whether a node has another colour.
     """
 
     title: str
@@ -58,15 +58,15 @@ class Box:
     height: float
 
     def moved(self, x: float, y: float) -> "Box":
-        """The box so much further right and down."""
+        """Returns the box moved to the right and down."""
         return Box(self.x + x, self.y + y, self.width, self.height)
 
 
 def depths(graph: Graph) -> dict[str, int]:
-    """The length of the longest way down from each node.
+    """Returns the length of the longest path down from each node.
 
     Raises:
-        graphlib.CycleError: there is a circle.
+        graphlib.CycleError: the graph has a cycle.
     """
     found: dict[str, int] = {}
     for name in graphlib.TopologicalSorter(graph).static_order():
@@ -75,7 +75,7 @@ def depths(graph: Graph) -> dict[str, int]:
 
 
 def reduced(graph: Graph) -> dict[str, set[str]]:
-    """The graph without the arrows that a longer way implies."""
+    """Returns the graph without the arrows that a longer path implies."""
 
     def below(names: Iterable[str]) -> set[str]:
         return {it for name in names for it in {name, *below(graph.get(name, ()))}}
@@ -89,7 +89,7 @@ def reduced(graph: Graph) -> dict[str, set[str]]:
 
 
 def between(graph: Graph, group: Callable[[str], str]) -> dict[str, set[str]]:
-    """The arrows between the groups."""
+    """Returns the arrows between the groups."""
     found: dict[str, set[str]] = {}
     for name, targets in graph.items():
         here = group(name)
@@ -99,7 +99,7 @@ def between(graph: Graph, group: Callable[[str], str]) -> dict[str, set[str]]:
 
 
 def rows(graph: Graph) -> list[list[str]]:
-    """The nodes of a graph from the top row to the bottom one, each near what leads to it."""
+    """Returns the rows of nodes from top to bottom, each node near those that lead to it."""
     depth = depths(graph)
     found: list[list[str]] = []
     for level in range(max(depth.values()), -1, -1):
@@ -114,7 +114,7 @@ def rows(graph: Graph) -> list[list[str]]:
 
 
 def draw(graph: Graph, look: PictureStyle) -> str:
-    """The picture as SVG."""
+    """Returns the picture as SVG."""
     groups = between(graph, look.group)
     floors = rows(groups)
     plans = {
@@ -170,7 +170,7 @@ class LayerPlan:
 
 
 def _inside(name: str, graph: Graph, look: PictureStyle) -> dict[str, set[str]]:
-    """The nodes of one group and the arrows between them."""
+    """Returns the nodes of one group and the arrows between them."""
     here = {it for it in graph if look.group(it) == name}
     return reduced({it: graph[it] & here for it in sorted(here)})
 
@@ -207,7 +207,7 @@ def _row_width(row: list[str], wide: Mapping[str, float]) -> float:
 
 
 def _panel(name: str, plan: LayerPlan, box: Box, look: PictureStyle) -> list[str]:
-    """A group with its boxes and the arrows between them."""
+    """Draws a group with its boxes and the arrows between them."""
     x, y = box.x + (box.width - plan.width) / 2, box.y + (box.height - plan.height) / 2
     boxes = {it: inner.moved(x, y) for it, inner in plan.boxes.items()}
     arrow = _right if plan.across else _down
@@ -234,7 +234,7 @@ def _rectangle(box: Box, kind: str) -> str:
 
 
 def _down(above: Box, below: Box, kind: str) -> str:
-    """An arrow from a box's lower edge to another's upper one."""
+    """Draws an arrow from a box's lower edge to another's upper one."""
     x, y = above.x + above.width / 2, above.y + above.height
     to = below.x + below.width / 2
     middle = (y + below.y) / 2
@@ -242,7 +242,7 @@ def _down(above: Box, below: Box, kind: str) -> str:
 
 
 def _right(left: Box, right: Box, kind: str) -> str:
-    """An arrow from a box's right edge to another's left one."""
+    """Draws an arrow from a box's right edge to another's left one."""
     x, y = left.x + left.width, left.y + left.height / 2
     to = right.y + right.height / 2
     middle = (x + right.x) / 2
@@ -255,7 +255,7 @@ def _curve(kind: str, *points: tuple[float, float]) -> str:
 
 
 def _marker(kind: str, size: int, colour: str) -> str:
-    """The head of an arrow."""
+    """Defines the head of an arrow."""
     return (
         f'<marker id="{kind}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="{size}" '
         f'markerHeight="{size}" orient="auto"><path d="M0 0 8 4 0 8z" fill="{colour}"/></marker>'

@@ -16,7 +16,7 @@ _STYLE = re.compile(
 
 
 class _Loads(HTMLParser):
-    """Addresses that a browser requests to show a page; a link that a reader follows is none."""
+    """Addresses that a browser requests to show a page; links to follow do not count."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class _Loads(HTMLParser):
 
 
 def styles(text: str) -> list[str]:
-    """Addresses outside the site that a style sheet loads."""
+    """Returns the addresses outside the site that a style sheet loads."""
     return [first or second for first, second in _STYLE.findall(text)]
 
 
 def outside(site: Path) -> Iterator[str]:
-    """Every load from outside the site, as `page: address`."""
+    """Yields every load from outside the site, as `page: address`."""
     for path in sorted(site.rglob("*")):
         found: list[str] = []
         if path.suffix == ".html":

@@ -1,11 +1,11 @@
-"""The pages of the site: where each lies, its links, and the navigation."""
+"""The pages of the site: their paths, links and navigation."""
 
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-#: Pages that lie outside docs/ in the repository, and their places on the site.
+#: Pages outside docs/ in the repository, and their places on the site.
 OUTSIDE = {
     "CHANGELOG.md": "project/changelog.md",
     "CONTRIBUTING.md": "project/contributing.md",
@@ -17,14 +17,14 @@ _ITEM = re.compile(r"- \[([^\]]+)\]\(([^)\s#]+)\)")
 
 
 def places(repository: Path) -> dict[str, str]:
-    """Every file of the site by its path in the repository: its path on the site."""
+    """Returns the site's path of each of its files, by the path in the repository."""
     docs = repository / "docs"
     inside = (path.relative_to(docs).as_posix() for path in docs.rglob("*") if path.is_file())
     return {f"docs/{name}": name for name in sorted(inside) if "__pycache__" not in name} | OUTSIDE
 
 
 def relinked(text: str, page: str, found: Mapping[str, str], repository: Path) -> str:
-    """A page's text with its relative links as the site needs them.
+    """Returns a page's text with its relative links as the site needs them.
 
     A link to a file of the repository that is not a page becomes its text.
 
@@ -50,7 +50,7 @@ def relinked(text: str, page: str, found: Mapping[str, str], repository: Path) -
 
 
 def lines_and_fences(text: str) -> Iterator[tuple[str, bool]]:
-    """Each line with its end, and whether it belongs to a fenced block."""
+    """Yields each line with its end, and whether it belongs to a fenced block."""
     fence = ""
     for line in text.splitlines(keepends=True):
         mark = re.match(r"\s*(```+|~~~+)", line)
@@ -62,7 +62,7 @@ def lines_and_fences(text: str) -> Iterator[tuple[str, bool]]:
 
 
 def navigation(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
-    """An index page's navigation: of each section the links that open an item of a list."""
+    """Returns an index page's navigation: for each section, the first link of each list item."""
     sections: list[tuple[str, list[tuple[str, str]]]] = []
     for line, code in lines_and_fences(text):
         if code:
@@ -75,7 +75,7 @@ def navigation(text: str) -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def toctree(links: list[tuple[str, str]], caption: str = "") -> str:
-    """Sphinx's directive for entries of the navigation."""
+    """Returns Sphinx's directive for entries of the navigation."""
     options = [":hidden:", *([f":caption: {caption}"] if caption else [])]
     entries = [f"{label} <{target}>" for label, target in links]
     return "\n".join(["", "```{toctree}", *options, "", *entries, "```", ""])

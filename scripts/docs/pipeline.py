@@ -37,7 +37,7 @@ _CONFIG = {
 
 
 def picture() -> str:
-    """The picture as SVG.
+    """Returns the picture as SVG.
 
     Raises:
         KeyError: a node belongs to no stage.

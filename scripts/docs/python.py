@@ -1,4 +1,4 @@
-"""The reference of the Python that people call, from signatures and docstrings."""
+"""The reference of the public Python API, from signatures and docstrings."""
 
 import ast
 import dataclasses
@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Any
 
-#: What the page lists: a title, and names as a caller imports them.
+#: Sections of the page: a title, and names as a caller imports them.
 SECTIONS = {
     "The client": (
         "serving.client.connect",
@@ -70,12 +70,12 @@ SECTIONS = {
 _FIELDS = {"Args:": "param", "Attributes:": "ivar", "Raises:": "raises"}
 _INTRODUCTION = """# Python
 
-What people call from their own programs. None of it loads TensorFlow or TFX.
+The public API for your own programs. None of it loads TensorFlow or TFX.
 """
 
 
 def python_page() -> str:
-    """The page as Markdown."""
+    """Returns the page as Markdown."""
     lines = [_INTRODUCTION]
     for title, names in SECTIONS.items():
         lines += [f"## {title}", ""]
@@ -85,13 +85,13 @@ def python_page() -> str:
 
 
 def found(name: str) -> Any:
-    """The object of a dotted name."""
+    """Returns the object of a dotted name."""
     module, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(module), attribute)
 
 
 def _entry(name: str) -> Iterator[str]:
-    """One object as a directive of Sphinx's Python domain, with the methods of a class."""
+    """Yields an object as a directive of Sphinx's Python domain, with the methods of a class."""
     thing = found(name)
     if not inspect.isclass(thing):
         yield from _directive("function", name + signature(thing), thing)
@@ -109,7 +109,7 @@ def _entry(name: str) -> Iterator[str]:
 
 
 def signature(function: Any) -> str:
-    """A signature as it is written, less the object itself."""
+    """Returns a signature as it is written, without `self`."""
     [node] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(node, ast.FunctionDef)
     if node.args.args and node.args.args[0].arg in ("self", "cls"):
@@ -122,14 +122,14 @@ def signature(function: Any) -> str:
 
 
 def _unquoted(annotation: ast.expr | None) -> Any:
-    """An annotation that is text, as what it says."""
+    """Parses an annotation that is given as text."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
         return ast.Name(annotation.value)
     return annotation
 
 
 def _fields(thing: type) -> str:
-    """The fields of a dataclass with their defaults; other classes are made by functions."""
+    """Returns a dataclass's fields with their defaults; functions make the other classes."""
     if not dataclasses.is_dataclass(thing):
         return ""
     given = [it.replace(annotation=it.empty) for it in inspect.signature(thing).parameters.values()]
@@ -143,7 +143,7 @@ def _directive(kind: str, head: str, thing: Any) -> Iterator[str]:
 
 
 def markdown(doc: str) -> Iterator[str]:
-    """A docstring as Markdown: sections become fields, examples become blocks."""
+    """Converts a docstring to Markdown: sections become fields, examples become blocks."""
     lines = doc.splitlines()
     section, example = "", False
     for line in lines:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from xml.etree import ElementTree
 
-from scripts.docs.architecture import package, picture, rooms
+from scripts.docs.architecture import folder_imports, package, picture
 from scripts.docs.layered import between, reduced, rows
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -27,7 +27,7 @@ def test_rooms_are_folders_below_a_package_and_its_own_modules(tmp_path: Path) -
             "trainer/deep/data/files.py": "",
         },
     )
-    found = rooms(tmp_path)
+    found = folder_imports(tmp_path)
     assert found == {
         "components.raster/": set(),
         "components.push": {"serving.store"},

@@ -39,7 +39,7 @@ def test_one_worker_is_no_cluster():
         (tf_config({"type": "worker", "index": "0"}, worker=["a:1", "b:2"]), "worker '0'"),
         (tf_config({"type": "ps", "index": 0}, worker=["a:1", "b:2"]), "of type 'ps'"),
         (tf_config({"type": "worker", "index": 0}, worker=["a:1", "b:2"], ps=["c:3"]), "job ps"),
-        (tf_config({"type": "worker", "index": 0}, worker=["a:1", "a:1"]), "a:1 stands in it tw"),
+        (tf_config({"type": "worker", "index": 0}, worker=["a:1", "a:1"]), "it names a:1 twice"),
         (tf_config({"type": "worker", "index": 0}, worker=["a", "b:2"]), "host:port"),
         (tf_config({"type": "worker", "index": 0}, worker="a:1"), "host:port"),
         (tf_config(None, worker=["a:1", "b:2"]), "does not name the task of this process"),

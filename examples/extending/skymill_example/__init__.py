@@ -1,1 +1,1 @@
-"""Examples of everything that a configuration of Skymill can be extended by."""
+"""Examples of every kind of extension of a Skymill configuration."""

@@ -9,7 +9,7 @@ from skymill_example.prices import price_table
 
 
 class ConfusionCost(keras.losses.Loss):
-    """Cross-entropy, and the price that a random answer of these probabilities would have."""
+    """Cross-entropy, and the expected price of an answer drawn from the probabilities."""
 
     def __init__(self, classes: Sequence[str], prices: Mapping[str, float], weight: float = 1.0):
         super().__init__(name="confusion_cost")
