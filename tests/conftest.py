@@ -45,7 +45,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session", autouse=True)
 def temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Where libraries put their temporary files, which many never remove: with the tests' own."""
+    """Puts the temporary files of libraries, which many never remove, with the tests' own."""
     folder = tmp_path_factory.mktemp("temporary")
     get_temp_dir()  # made outside: multiprocessing removes it itself, when the process ends
     with pytest.MonkeyPatch.context() as patched:

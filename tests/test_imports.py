@@ -19,7 +19,7 @@ HEAVY = ("tensorflow", "tf_keras", "keras", "tfx", "apache_beam", "tensorflow_se
 
 
 def may_import(importer: str, imported: str) -> bool:
-    """Whether the arrows allow one module of ours to import another."""
+    """Checks whether the arrows allow one of our modules to import another."""
     here, there = layer(importer), layer(imported)
     if here == there or here == "pipelines" or there == "components":
         return True
@@ -33,7 +33,7 @@ def may_import(importer: str, imported: str) -> bool:
 
 
 def may_import_tfx(importer: str) -> bool:
-    """Whether a module may know the orchestration framework."""
+    """Checks whether a module may import the orchestration framework."""
     here = layer(importer)
     node = here.startswith("components.") and here != "components.raster"
     return node or here == "pipelines" or importer in TFX_MODULES

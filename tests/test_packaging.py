@@ -1,4 +1,4 @@
-"""What setup.py declares, against the lock and against what a client needs."""
+"""Declarations of setup.py, against the lock and the needs of a client."""
 
 import importlib.metadata
 import re
@@ -28,7 +28,7 @@ def locked(repository: Path) -> dict[str, list[str]]:
 
 
 def requirements(extra: str) -> Iterator[Requirement]:
-    """What one extra of Skymill asks for; the empty extra is the plain package."""
+    """Returns the requirements of one extra of Skymill; the empty extra is the plain package."""
     for text in importlib.metadata.requires("skymill") or []:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):

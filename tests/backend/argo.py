@@ -80,7 +80,7 @@ class Pods:
         self._report(pod, "Failed" if end else "Succeeded", {"terminated": ended})
 
     def _is_known_to_run(self, workflow: str, pod: Json) -> bool:
-        """Whether the controller has seen it; else it takes the pod for one that never began."""
+        """Checks whether the controller has seen it; else the pod would count as never begun."""
         api = self.cluster.admin()
         found = api.find(api.path(_API, "workflows", workflow)) or {}
         node = pod["metadata"]["annotations"][f"{_LABEL}/node-id"]

@@ -84,7 +84,7 @@ class Kubelet:
         _signal(self._containers[pod, container], signal.SIGKILL)
 
     def has_ended(self, pod: str, container: str) -> bool:
-        """Whether a container writes no more to its log."""
+        """Checks whether a container writes no more to its log."""
         return self._containers[pod, container].poll() is not None
 
     def serve(self) -> None:
@@ -248,7 +248,7 @@ class Kubelet:
 
 
 class _States:
-    """What is known of the containers of a pod."""
+    """The known states of a pod's containers."""
 
     def __init__(self, pod: Json) -> None:
         self._init = self._waiting(pod["spec"].get("initContainers", []))

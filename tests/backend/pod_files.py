@@ -1,4 +1,4 @@
-"""What a kubelet lays out for a pod: folders of its volumes, variables of its containers."""
+"""Files that a kubelet lays out for a pod: folders of its volumes, variables of its containers."""
 
 import base64
 import re

@@ -109,7 +109,7 @@ class Step:
         return self._listed(API, RESOURCE)
 
     def owns_workers(self) -> bool:
-        """Whether the workers are those that this attempt created."""
+        """Checks whether the workers are those that this attempt created."""
         owners = [one["metadata"]["ownerReferences"][0]["name"] for one in self.jobsets()]
         return owners == [self.name]
 
@@ -127,16 +127,16 @@ class Step:
         return str(until(look, WAIT_S))
 
     def rows(self) -> list[str]:
-        """What is written of the epochs that the workers have finished."""
+        """Returns the lines about the epochs that the workers have finished."""
         found = list(self.exchange.glob("*/logs/progress.jsonl"))
         return found[0].read_text().splitlines() if found else []
 
     def epochs(self) -> int:
-        """How many the workers have finished."""
+        """Returns the number of epochs that the workers have finished."""
         return len(self.rows())
 
     def left(self) -> list[str]:
-        """What there still is of the workers."""
+        """Returns the objects of the workers that still exist."""
         kinds = [(API, RESOURCE), ("batch/v1", "jobs"), ("v1", "services"), ("v1", "pods")]
         return [
             f"{resource}/{one['metadata']['name']}"
@@ -206,7 +206,7 @@ def _attempt(kubelet: Kubelet, folder: Path, number: int) -> Step:
 
 
 def _custom_config(folder: Path, epochs: int, **workers: object) -> dict[str, str]:
-    """What the compiled Trainer step is given."""
+    """Returns the settings of the compiled Trainer step."""
     train = {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": epochs, "batch_size": 8}
     pods = WorkerPods(
         workers=Workers.model_validate({"count": 2, "exchange": f"{folder}/exchange", **workers}),

@@ -26,7 +26,7 @@ _SEED, _STEPS = 16, 300
 
 
 def is_taken(cluster: Cluster, name: str, container: Json, platform: Json) -> bool:
-    """Whether the server takes the pod in a strict dry run."""
+    """Checks whether the server accepts the pod in a strict dry run."""
     try:
         client.CoreV1Api(cluster.client()).create_namespaced_pod(
             "kubeflow",

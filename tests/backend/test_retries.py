@@ -76,7 +76,7 @@ def workflow(strategy: Json | None) -> Json:
 
 
 def strategy_of(**given: int) -> Json:
-    """What the compiler writes for `retries` of a configuration."""
+    """Returns the compiler's output for `retries` of a configuration."""
     return retry_strategy(policy(Retries(**given)))
 
 
@@ -84,7 +84,7 @@ QUICK = {"count": 2, "backoff_s": 1, "factor": 1, "give_up_after_s": 600}
 
 
 def told_by_doctor(argo: Argo) -> DoctorFinding:
-    """What `skymill doctor` says of the settings that the controller has read."""
+    """Returns the finding of `skymill doctor` on the settings that the controller has read."""
     return retries_under(default_policy(argo.settings()), "kubeflow")
 
 

@@ -30,7 +30,7 @@ MOST_BOXES = 4
 
 
 class PixelModel(tf.Module):
-    """What the module's docstring says, for one task."""
+    """Model of one task, as described in the module's docstring."""
 
     def __init__(self, task: Task, classes: Sequence[str], shift: float, image: ImageSpec) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ PROGRAMS = ("dockerd", "containerd", "runc", "mmdebstrap")
 
 
 def missing() -> str | None:
-    """Why no engine can be started here, or None."""
+    """Returns why no engine can be started here, or None."""
     if os.geteuid() != 0:
         return f"starting a Docker engine needs root; name one that is there in {HOST_VARIABLE}"
     absent = [name for name in PROGRAMS if shutil.which(name) is None]
@@ -129,7 +129,7 @@ def _wait_for(address: str, engine: subprocess.Popen[bytes], log: Path) -> None:
 
 
 def _unmount(folder: Path) -> None:
-    """What an engine that was killed may have left mounted; deepest first."""
+    """Unmounts what a killed engine may have left; deepest first."""
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for path in sorted((one for one in mounted if one.startswith(f"{folder}/")), reverse=True):
         subprocess.run(["umount", "--lazy", path], check=False)
@@ -178,7 +178,7 @@ def output(
     timeout_s: float = 240,
     **options: Any,
 ) -> str:
-    """What a command in a container prints; its failure is the test's."""
+    """Returns the output of a command in a container; its failure is the test's."""
     with container(engine, image, command=command, **options) as made:
         until = time.monotonic() + timeout_s
         while made.status != "exited" and time.monotonic() < until:

@@ -57,7 +57,7 @@ def gpu_arguments(repository: Path) -> dict[str, str]:
 
 
 def locked(path: Path) -> dict[str, set[str]]:
-    """What a lock installs on Linux: versions by package."""
+    """Returns the versions that a lock installs on Linux, by package."""
     found: dict[str, set[str]] = {}
     for line in path.read_text().splitlines():
         match = re.match(r"([A-Za-z0-9._-]+)==([^ ;]+)([^\\]*)", line)
@@ -206,7 +206,7 @@ def test_locks_of_images_hold_what_runs_in_the_versions_that_are_tested(
 
 
 def pipeline_requirements() -> list[str]:
-    """What setup.py asks for to run the pipeline."""
+    """Returns the requirements of setup.py for running the pipeline."""
     from importlib.metadata import requires
 
     return [

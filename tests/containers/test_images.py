@@ -1,4 +1,4 @@
-"""What is in the images, and what runs in them without network, root or a file system to write."""
+"""Contents of the images, and programs in them without network, root or a writable file system."""
 
 import json
 import os

@@ -63,7 +63,7 @@ class Manifests:
 
 @cache
 def render_folder(folder: Path) -> Manifests:
-    """What `kubectl apply -k` of a folder would apply."""
+    """Returns what `kubectl apply -k` of a folder would apply."""
     command = [str(KUBECTL), "kustomize", str(folder)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

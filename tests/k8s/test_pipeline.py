@@ -1,4 +1,4 @@
-"""What runs get in Kubeflow's namespace, and Flink for their Beam steps."""
+"""Resources for runs in Kubeflow's namespace, and Flink for their Beam steps."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How the backend hands a step's retries to Argo, and what Argo makes of them.
+"""A step's retries as the backend passes them to Argo, and Argo's decisions.
 
 Written from the behaviour of the compiler (v2/compiler/argocompiler/container.go) and of Argo's
 controller: the text of `retryStrategy`, and when a failed attempt is followed by another.
@@ -22,7 +22,7 @@ def retry_strategy(policy: Json) -> Json:
 
 
 def is_tried_again(strategy: Json, attempts: int, elapsed_s: float) -> bool:
-    """Whether a failed attempt is followed by another.
+    """Checks whether a failed attempt is followed by another.
 
     Args:
         strategy: as `retry_strategy` writes it.

@@ -21,7 +21,7 @@ _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 class Cluster:
-    """What the API server holds.
+    """The state of the API server.
 
     Attributes:
         objects: by path, such as `/api/v1/namespaces/kubeflow/pods/a`.

@@ -40,7 +40,7 @@ class Refused(Exception):
 
 @dataclass
 class Task:
-    """What became of one task of a run."""
+    """The outcome of one task of a run."""
 
     state: str
     log: str = ""

@@ -1,4 +1,4 @@
-"""Who asks, in each way there is, against a server that checks it."""
+"""Each kind of credentials, against a server that checks them."""
 
 import json
 from pathlib import Path
@@ -79,7 +79,7 @@ def test_a_session_with_dex(api: Api) -> None:
     good = Connection(api.url, credentials=DexSession("authservice_session=s3ss10n"))
     assert submit(good) in api.store.runs
     stale = Connection(api.url, credentials=DexSession("authservice_session=old"))
-    with pytest.raises(KubeflowError, match="web page .* the session or the token is missing or"):
+    with pytest.raises(KubeflowError, match="web page.* the session or the token is missing or"):
         submit(stale)
     assert len(api.store.runs) == 1
 

@@ -1,4 +1,4 @@
-"""What a step is handed over by the launcher, and what it hands back."""
+"""Inputs that a step gets from the launcher, and outputs that it returns."""
 
 import json
 from pathlib import Path

@@ -52,7 +52,7 @@ class Task:
 
     @property
     def attempts(self) -> int:
-        """How often the executor was run."""
+        """Returns how often the executor was run."""
         return len((self.scratch / "attempts").read_text().splitlines())
 
 

@@ -1,4 +1,4 @@
-"""What the lowering refuses, and the names that it gives."""
+"""Refusals of the lowering, and the names that it makes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What Kubeflow's pages are given to show."""
+"""Outputs for Kubeflow's pages."""
 
 from dataclasses import replace
 from html.parser import HTMLParser

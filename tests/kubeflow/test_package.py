@@ -1,4 +1,4 @@
-"""What a package says: the golden one, and what is refused before there is any."""
+"""Content of packages: the golden one, and configurations that are refused before."""
 
 import copy
 import difflib
@@ -224,7 +224,7 @@ def test_a_tpu_that_no_host_has_is_refused(tree: dict, trainer: dict, message: s
 
 
 def test_with_workers_the_trainer_step_only_waits_for_pods_of_its_own(tree: dict) -> None:
-    """What the configuration gives the Trainer is for the pods; the step itself needs no GPU."""
+    """The configuration's Trainer settings are for the pods; the step itself needs no GPU."""
     nodes = {"Trainer": {"accelerator": {"count": 2}, "node_selector": {"pool": "gpu"}}}
     workers = {"count": 4, "exchange": "/mnt/skymill/training"}
     package = compile_package(changed(tree, nodes=nodes, workers=workers))

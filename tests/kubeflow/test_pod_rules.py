@@ -1,4 +1,4 @@
-"""What Kubernetes refuses of a pod is refused when the package is compiled."""
+"""The compiler refuses pods that Kubernetes would refuse."""
 
 from contextlib import nullcontext
 from pathlib import Path

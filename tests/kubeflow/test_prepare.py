@@ -1,4 +1,4 @@
-"""What a run is told when it starts, in place of when it was compiled."""
+"""Values that a run gets when it starts, instead of when it was compiled."""
 
 import json
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_memory_in_gigabytes(quantity: str, amount: float) -> None:
 
 
 def stopped(found: dict) -> int:
-    """What the step after Prepare ends with."""
+    """Returns the exit code of the step after Prepare."""
     values = {"failure": found["failure"]}
     return stop.main(["--executor-input", json.dumps({"inputs": {"parameterValues": values}})])
 

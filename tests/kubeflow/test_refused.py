@@ -1,4 +1,4 @@
-"""What a server refuses, each sent to one, in the words a user reads; and what we say first."""
+"""Packages that a server refuses, each sent to one, and the messages that a user reads."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether steps are tried again, by the text that the backend hands to Argo."""
+"""Retries of steps, by the text that the backend passes to Argo."""
 
 from pathlib import Path
 from typing import Any
@@ -83,7 +83,7 @@ def test_kubeflows_own_compiler_writes_the_same_policy() -> None:
     [
         ({"factor": 1.5}, "1.5 is not a whole number.*without a retry"),
         ({"factor": 0}, "greater than or equal to 1"),
-        ({"max_backoff_s": 600}, "max_backoff_s has gone.*give_up_after_s"),
+        ({"max_backoff_s": 600}, "max_backoff_s was removed.*give_up_after_s"),
         ({"give_up_after_s": 90}, "the pauses of 2 retries take 90 s"),
         ({"count": 3, "backoff_s": 10, "factor": 3, "give_up_after_s": 130}, "take 130 s"),
         ({"give_up_after_s": 1 << 31}, "less than or equal to 2147483647"),

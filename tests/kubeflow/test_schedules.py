@@ -292,7 +292,7 @@ def test_a_schedule_that_we_take_the_server_takes_too(cron: str) -> None:
 
 
 def test_five_fields_would_be_taken_and_misread() -> None:
-    """Why they are refused here: the server has no objection."""
+    """They are refused here because the server has no objection."""
     meant, read = Cron.parse("0 0 2 * * *"), Cron.parse("0 2 * * *")
     at, hours = MONDAY.timestamp(), []
     for _ in range(3):

@@ -54,7 +54,7 @@ def manifest(program: str, owner: Owner = OWNER) -> dict:
 
 
 def run(api: KubernetesApi, program: str) -> str:
-    """What the workers' logs say, once all have ended."""
+    """Returns the workers' logs, once all have ended."""
     out = io.StringIO()
     WorkerSet(api, manifest(program), out, poll_s=0.05).run()
     return out.getvalue()

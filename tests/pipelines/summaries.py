@@ -1,4 +1,4 @@
-"""What the JSON summary of a run says."""
+"""Values in the JSON summary of a run."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a user gets told about a configuration."""
+"""Messages about a configuration."""
 
 import json
 

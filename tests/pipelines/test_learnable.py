@@ -1,4 +1,4 @@
-"""What stops a run before it starts."""
+"""Faults that stop a run before it starts."""
 
 import pytest
 

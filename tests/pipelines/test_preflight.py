@@ -1,4 +1,4 @@
-"""What a run reads is there, and what it writes can be written, before it begins."""
+"""Checks before a run: its inputs exist, and its outputs can be written."""
 
 import subprocess
 import sys

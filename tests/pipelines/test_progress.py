@@ -1,4 +1,4 @@
-"""What a run tells while it goes on."""
+"""Output of a run in progress."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What is kept of a run, and what becomes of a record when the process dies."""
+"""The record of a run, also after the death of its process."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What gives access to a source is in nothing that a run prints or leaves behind."""
+"""Credentials of a source are in nothing that a run prints or leaves behind."""
 
 import contextlib
 import os

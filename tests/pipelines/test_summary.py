@@ -1,4 +1,4 @@
-"""What a run's summary says of a model, for each kind of task."""
+"""The model in a run's summary, for each kind of task."""
 
 import io
 import json

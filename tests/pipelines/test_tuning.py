@@ -1,4 +1,4 @@
-"""What a person sees of a search, and where a search alone takes its examples from."""
+"""Output of a search, and the examples of a search outside a run."""
 
 import pytest
 import yaml

@@ -194,7 +194,7 @@ def test_a_stream_forgets_what_is_gone_and_keeps_what_cannot_be_listed(tmp_path)
         (["queue", "--messages", "images", "--pubsub", "s"], "leave SOURCE out"),
         (["--messages", "images"], "name a SOURCE"),
         (["--pubsub", "s"], "name a SOURCE"),
-        (["queue", "--kafka", "localhost:9092"], "kafka and topic go together"),
+        (["queue", "--kafka", "localhost:9092"], "stream: give kafka and topic together"),
     ],
 )
 def test_where_images_come_from_must_be_said_once(photographs_model, arguments, fault):

@@ -1,4 +1,4 @@
-"""What the set-up does before it installs anything: which Python, which system, which index."""
+"""Checks of the set-up before it installs: Python, system and package index."""
 
 import os
 import shutil

@@ -238,7 +238,7 @@ print(schema.feature[0].name, *schema.string_domain[0].value)
 
 
 def run_python(program: str, *arguments: Path) -> str:
-    """What a program prints in a Python of its own."""
+    """Returns the output of a program in a Python of its own."""
     command = [sys.executable, "-c", program, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""What a SavedModel is made of, as it lies on disk."""
+"""Contents of a SavedModel on disk."""
 
 from pathlib import Path
 

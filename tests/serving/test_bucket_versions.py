@@ -181,7 +181,7 @@ class Kill:
     monkeypatch: pytest.MonkeyPatch
 
     def push(self, store: BucketVersions, model: Path, after: int | None, step: int) -> bool:
-        """Whether the push was killed, and not over before that step."""
+        """Checks whether the push was killed, and not over before that step."""
         left = [step]
 
         def dies(call: Callable[..., object]) -> Callable[..., object]:

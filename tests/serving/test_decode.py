@@ -1,4 +1,4 @@
-"""What becomes of each variety of image: the table of docs/images.md, row by row."""
+"""Outcome of each variety of image: the table of docs/images.md, row by row."""
 
 import numpy as np
 import pytest

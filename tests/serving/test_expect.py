@@ -65,7 +65,7 @@ def test_a_client_that_waits_is_told_to_go_on_each_time(server: RunningServer) -
 def test_what_is_refused_is_refused_instead_and_ends_the_connection(
     server: RunningServer, request_head: bytes, expected: int
 ) -> None:
-    """Whether a body follows is the client's choice then: nothing can be read after it."""
+    """The client then chooses whether a body follows: nothing can be read after it."""
     with line(server) as it:
         it.sendall(request_head)
         answer = it.recv(4000)

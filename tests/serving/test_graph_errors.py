@@ -1,4 +1,4 @@
-"""What is told of a TensorFlow error: its message, by the refusal's name, and no graph node."""
+"""Report of a TensorFlow error: its message, by the refusal's name, and no graph node."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What many large and hostile requests at the same time cost, where memory has an end."""
+"""Cost of many large and hostile requests at the same time, with limited memory."""
 
 import resource
 import threading

@@ -1,4 +1,4 @@
-"""What a model tells of the images that it takes."""
+"""A model's statement of the images that it takes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which versions are loaded and unloaded, decided from plain values."""
+"""Versions to load and unload, decided from plain values."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def is_alive(pid: int) -> bool:
 def test_an_exact_folder_is_served_over_both_protocols_and_the_process_ends(
     colours: Path,
 ) -> None:
-    """What the infra check does before a push: the folder lies in no version folder yet."""
+    """Like the infra check before a push: the folder is not in a version folder yet."""
     with serve_model_in_subprocess(colours, model_name="landcover") as server:
         assert server.grpc.startswith("grpc://127.0.0.1:")
         answers = []

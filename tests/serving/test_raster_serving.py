@@ -81,7 +81,7 @@ def chips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def in_process(model, chips):
-    """What the model answers here to payloads of the same pixels."""
+    """Returns the model's answers in this process to payloads of the same pixels."""
     payloads = [encode_payload(pixels, BANDS, valid) for pixels, valid in chips.values()]
     ask = tf.saved_model.load(model).signatures["serving_default"]
     probabilities = ask(image_bytes=tf.constant(payloads))["probabilities"].numpy()

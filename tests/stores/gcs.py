@@ -30,5 +30,5 @@ class _Handler(S3Handler):
         return None if wanted == self._generation(key) else (412, "PreconditionFailed")
 
     def _generation(self, key: str) -> str:
-        """How often it was written; 0 where there is none."""
+        """Returns the number of writes of an object; 0 if there is none."""
         return str(self.held.writes.count(key) if key in self.held.objects else 0)

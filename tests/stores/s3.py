@@ -55,11 +55,11 @@ class Bucket:
         return keys[start:end], str(end) if end < len(keys) else ""
 
     def refuses(self, key: str) -> bool:
-        """Whether a key may not be written."""
+        """Checks whether writes of a key are refused."""
         return bool(self.read_only) and self.read_only in key
 
     def loses_answer(self, key: str) -> bool:
-        """Whether the answer to a copy is lost on its way."""
+        """Checks whether the answer to a copy is lost on its way."""
         return bool(self.lost_answer) and self.lost_answer in key
 
     def put(self, key: str, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of networks learn, where it does not matter what."""
+"""An objective for tests of networks in which the task does not matter."""
 
 from trainer.tasks.single_label import SingleLabel
 

@@ -1,4 +1,4 @@
-"""What is drawn after a training: answers beside truths, and what is confused."""
+"""Pictures after a training: answers beside truth, and confusions."""
 
 import io
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a training ends that cannot go on, and what it says."""
+"""Ends and messages of trainings that cannot continue."""
 
 import json
 import os

@@ -55,7 +55,7 @@ def start(
 
 @pytest.fixture(scope="module")
 def results(repository, tmp_path_factory):
-    """What both workers, and the same training alone, came to; and the workers' folder."""
+    """The results of both workers and of the same training alone, and the workers' folder."""
     together, alone = (tmp_path_factory.mktemp(name) for name in ("together", "alone"))
     ports = free_ports(2)
     processes = {
@@ -215,7 +215,7 @@ def test_two_workers_leave_one_ensemble_of_the_members_that_one_device_trains(
 
 
 def answer_of(folder):
-    """What the model in a folder says of an image between the classes."""
+    """Returns the answer of the model in a folder for an image between the classes."""
     model = tf.saved_model.load(str(folder / "out/model"))
     pixels = np.random.default_rng(0).integers(0, 200, (SIDE_PX, SIDE_PX, 3)).astype(np.uint8)
     image = tf.io.encode_png(pixels)[tf.newaxis]

@@ -52,7 +52,7 @@ def hub_scaled(images):
 
 
 def hub_features(family, network, images):
-    """What KerasHub itself says of images, as one vector each."""
+    """Returns KerasHub's own features of images, one vector each."""
     answers = np.asarray(network(keras.ops.convert_to_tensor(hub_scaled(images)), training=False))
     if answers.ndim == 4:
         return answers.mean(axis=(1, 2))
@@ -139,7 +139,7 @@ def test_what_is_served_is_what_was_trained_with_ops_that_stock_servers_have(
 
 
 def after_a_step(model, stage):
-    """Which of a body's variables a step of a stage changes, of those that are numbers of it."""
+    """Returns the numeric variables of a body that a step of a stage changes."""
     keras.utils.set_random_seed(1)
     network = build_network(model, SPEC, of_classes(3))
     learn_top(network.body, blocks_to_learn(stage, network.body), keep_norms=True)

@@ -12,7 +12,7 @@ from trainer.distribution.strategy import check_batch, local_devices, make_strat
 
 @pytest.fixture(scope="module")
 def report(repository):
-    """What two_devices.py found, in a process with two logical CPUs."""
+    """The results of two_devices.py, in a process with two logical CPUs."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.trainer.two_devices"],
         cwd=repository,

@@ -86,7 +86,7 @@ def weights_of(model: keras.Model) -> list[float]:
 
 
 def views_are_alike(strategy: tf.distribute.Strategy) -> bool:
-    """Whether the replicas together get the views that one device would get."""
+    """Checks whether the replicas together get the views that one device would get."""
     views = Augment(brightness=Brightness(probability=1))
     source = TransformedSource(toy(), following(Augmentation(views), of_classes(3)))
     shared = next(iter(strategy.experimental_distribute_dataset(source.epochs(8, 0))))[0]
@@ -137,7 +137,7 @@ def viewed(strategy: tf.distribute.Strategy) -> dict[str, list[float]]:
 
 
 def bad_row(strategy: tf.distribute.Strategy) -> str:
-    """What a fit says whose first batch has a NaN in its last row, which the last replica gets."""
+    """Returns the message of a fit with a NaN in the last row, on the last replica, of a batch."""
     random = np.random.default_rng(0)
     inputs = random.normal(size=(16, 2)).astype(np.float32)
     labels = (inputs[:, 0] > 0).astype(np.int64)

@@ -162,7 +162,7 @@ def test_the_secrets_of_an_address_are_not_told(tmp_path: Path) -> None:
 
 
 def wait_until_ready(address: str) -> None:
-    """What a look has found is told a moment before the look is over."""
+    """The result of a look is reported a moment before the look is over."""
     for _ in range(100):
         try:
             with urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:

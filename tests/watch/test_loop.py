@@ -1,4 +1,4 @@
-"""When a watch looks: in time, when woken, and later after failures."""
+"""Times at which a watch looks: on schedule, when woken, and later after failures."""
 
 import json
 import time

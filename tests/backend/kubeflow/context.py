@@ -19,7 +19,7 @@ _VARIABLES = "SKYMILL_BACKEND_"
 
 @dataclass(frozen=True)
 class Place:
-    """What a context does not tell of an installation.
+    """Facts about an installation that a context does not hold.
 
     Attributes:
         image: of the steps, which the cluster has or can pull.
@@ -35,7 +35,7 @@ class Place:
 
 
 def place_from(environment: Mapping[str, str]) -> Place | None:
-    """What `make backend` was told of an installation; None without an image."""
+    """Returns the installation that the variables of `make backend` name; None without an image."""
     told = {name: environment.get(f"{_VARIABLES}{name}", "") for name in ("IMAGE", "CLAIM")}
     told |= {name: environment.get(f"{_VARIABLES}{name}", "") for name in ("ENDPOINT", "METADATA")}
     if not told["IMAGE"]:

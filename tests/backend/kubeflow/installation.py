@@ -174,7 +174,7 @@ def expose(cluster: Cluster, name: str) -> None:
 
 
 def _installation(database_port: int) -> list[Json]:
-    """What the pods of the servers refer to."""
+    """Returns the objects that the pods of the servers refer to."""
     settings = {
         "DBConfig": {
             "MySQLConfig": {
@@ -296,12 +296,12 @@ def _joined(data: bytes) -> bytes:
 
 
 def is_up(endpoint: str) -> bool:
-    """Whether an API server answers."""
+    """Checks whether an API server answers."""
     return _answers(f"{endpoint}/apis/v2beta1/healthz")
 
 
 def has_artifacts(endpoint: str) -> bool:
-    """Whether an API server has artifacts of its own, as releases without ML Metadata do."""
+    """Checks for an API server's own artifacts, which releases without ML Metadata have."""
     return _answers(f"{endpoint}/apis/v2beta1/artifacts")
 
 

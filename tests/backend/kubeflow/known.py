@@ -1,4 +1,4 @@
-"""What is known of runs apart from Skymill: from Argo's workflows and from Kubeflow's own store.
+"""Facts about runs apart from Skymill: from Argo's workflows and Kubeflow's own store.
 
 The store is ML Metadata in releases that have it, and the API's tasks in those without.
 """

@@ -28,7 +28,7 @@ def kubeconfig(installation: Kubeflow, tmp_path: Path) -> Path:
 def examined(
     installation: Kubeflow, kubeconfig: Path, claim: str = "data"
 ) -> dict[str, tuple[str, str]]:
-    """What `skymill doctor` finds, by check, of a configuration with a claim.
+    """Returns the findings of `skymill doctor` for a configuration with a claim, by check.
 
     In a process of its own: Kubernetes' client reads KUBECONFIG when it is imported.
     """

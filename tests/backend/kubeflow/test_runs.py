@@ -1,4 +1,4 @@
-"""What becomes of runs on Kubeflow Pipelines itself: retries, failures, an end by hand."""
+"""Runs on Kubeflow Pipelines itself: retries, failures, an end by hand."""
 
 import json
 import threading

@@ -25,7 +25,7 @@ LOCAL = 'LOCAL_CS["Drone survey",UNIT["metre",1],AXIS["X",EAST],AXIS["Y",NORTH]]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What became of a source's tiles."""
+    """The outcome of a source's tiles."""
 
     tiles: dict[str, LabelledTile]
     rejects: list[Reject]

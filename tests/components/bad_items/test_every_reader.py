@@ -148,7 +148,7 @@ def raising(error: Exception, reached: list[Exception] | None = None) -> Callabl
 
 
 def outcome(reading: Callable[[], Any]) -> str:
-    """What a reading says of items that it cannot use: an error or rejects, else nothing."""
+    """Returns the error or the rejects of a reading that cannot use its items; else nothing."""
     crs_of.cache_clear()
     try:
         found = reading()

@@ -1,4 +1,4 @@
-"""What the libraries raise, in one sentence."""
+"""Errors of the libraries, in one sentence."""
 
 import json
 from pathlib import Path

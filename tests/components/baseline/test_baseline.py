@@ -162,7 +162,7 @@ def test_a_version_of_another_state_is_not_cached_under_its_name(
 
 
 def test_an_unchanged_state_is_the_same_artifact(tmp_path: Path, model: Path) -> None:
-    """What compares with the baseline is then taken from the cache as well."""
+    """The node that compares with the baseline is then taken from the cache as well."""
     base = tmp_path / "models" / "landcover"
     push(model, base, None)
     for _ in range(2):

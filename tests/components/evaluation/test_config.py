@@ -1,4 +1,4 @@
-"""What an evaluation's configuration accepts, and how it refuses."""
+"""Accepted and refused configurations of an evaluation."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the table of predictions says of one example, by hand for each task."""
+"""The table's row of one example, worked out by hand for each task."""
 
 import io
 import math

@@ -23,7 +23,7 @@ def predictions(count: int = 400) -> tuple[np.ndarray, np.ndarray]:
 
 
 def observations(true: np.ndarray, probabilities: np.ndarray) -> list[Any]:
-    """What the evaluation makes of them, with an unknown class that nothing has."""
+    """Evaluates them, with an unknown class that no example has."""
     nowhere = np.zeros((len(true), 1))
     truth = np.hstack([true, nowhere]).astype(bool)
     found = np.stack(

@@ -1,4 +1,4 @@
-"""How slices are named, selected and cut."""
+"""Names, selection and boundaries of slices."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""When a server's answers agree with the model's, for each task but one class an image."""
+"""Agreement of a server's answers with the model's, for each task but single-label."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""When a server's answers agree with the model's, and how inputs are sent."""
+"""Agreement of a server's answers with the model's, and the form of the inputs."""
 
 import math
 

@@ -110,7 +110,7 @@ def test_a_graph_that_needs_a_file_which_is_gone_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_answers_that_differ_from_the_trained_model_block(tmp_path: Path) -> None:
-    """What a half-copied or mixed-up folder looks like: it loads, and answers something else."""
+    """Like a half-copied or mixed-up folder: it loads, and answers something else."""
     trained = save_model(tmp_path / "trained", CLASSES)
     served = save_model(tmp_path / "served", CLASSES, shift=0.05)
     images = [image_bytes(level) for level in LEVELS]

@@ -18,7 +18,7 @@ from components.node.beam import make_pipeline
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one ingest wrote."""
+    """The output of one ingest."""
 
     examples_dir: Path
     rejects_dir: Path

@@ -1,4 +1,4 @@
-"""Which ingestion interval a run reads."""
+"""The ingestion interval that a run reads."""
 
 import datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What blocks a run that has too little to learn from."""
+"""Gates that block a run with too little to learn from."""
 
 import pytest
 

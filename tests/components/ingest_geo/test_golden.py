@@ -1,4 +1,4 @@
-"""What ingest makes of small sources, pinned byte for byte: a change of its code changes no data.
+"""Output of ingest for small sources, pinned byte for byte: a change of code changes no data.
 
 Another fingerprint misses the cache and no longer matches the provenance of models; other bytes of
 an example are other training data. Both are compared with `tests/golden/ingest.json`. The bytes

@@ -1,4 +1,4 @@
-"""Which mask is whose, through the listing of every source that has masks, and the fingerprint."""
+"""Pairs of images and masks in the listing of every source with masks, and the fingerprint."""
 
 from pathlib import Path
 from typing import Any

@@ -212,7 +212,7 @@ def files_below(*roots: Path) -> set[str]:
 
 
 def files_read(named: Contents | NamedScenes) -> set[str]:
-    """What is read of the images and scenes that are named, their masks with them."""
+    """Reads the named images and scenes, with their masks."""
     if isinstance(named, Contents):
         records = [path for it in named.records for path in (it.uri, it.mask_uri)]
         return {os.path.realpath(path) for path in records if path is not None}

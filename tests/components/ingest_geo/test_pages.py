@@ -50,7 +50,7 @@ def tree(uri, **source):
 
 
 def values(outcome):
-    """How many tiles hold which value."""
+    """Counts the tiles of each value."""
     found = [
         np.unique(decode_payload(features["image/encoded"].bytes_list.value[0]).pixels)
         for _, features in by_key(outcome).values()

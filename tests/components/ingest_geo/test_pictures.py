@@ -1,4 +1,4 @@
-"""What `skymill splits` and `skymill look` tell and draw, on made scenes and real chips."""
+"""Output of `skymill splits` and `skymill look`, on synthetic scenes and real chips."""
 
 import json
 import subprocess

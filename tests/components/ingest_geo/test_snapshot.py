@@ -1,4 +1,4 @@
-"""What a run was started for is what ingest lists and reads, or the run stops and says so."""
+"""Ingest lists and reads the data that a run was started for, or the run stops and says so."""
 
 import hashlib
 import itertools
@@ -39,7 +39,7 @@ def fingerprint(config: IngestConfig) -> str:
 
 
 def told_by_workers(config: IngestConfig) -> list[bytes]:
-    """What workers tell of the files that they read whole."""
+    """Stamps that workers report for the files that they read whole."""
     family, listing = family_of(config.source), list_source(config)
     told: list[bytes] = []
     convert = family.converter(config, listing.classes)

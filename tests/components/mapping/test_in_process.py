@@ -47,7 +47,7 @@ def test_the_map_is_the_networks_answer_over_the_whole_scene(base, tmp_path):
 
 
 def test_planes_are_the_probabilities_of_the_pixels(base):
-    """What a server answers is what the process answers, in steps of 1/255."""
+    """A server's answers are those of the process, in steps of 1/255."""
     random = np.random.default_rng(1)
     pixels = random.integers(1, 1000, (64, 64, 1)).astype(np.uint16)
     calls = tf.saved_model.load(str(base / "3")).signatures

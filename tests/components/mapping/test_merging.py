@@ -10,7 +10,7 @@ TILE, STRIDE, SIDE = 256, 192, 1216
 
 
 def seen(objects, classes, side=SIDE, tile=TILE, stride=STRIDE, jitter=0.0, least=0.2, seed=0):
-    """What tiles find: every object of which they see enough, clipped to the tile, a little off."""
+    """Objects found by tiles: all that they see enough of, clipped to the tile, a little off."""
     random = np.random.default_rng(seed)
     starts = tile_starts(side, tile, stride)
     found = []

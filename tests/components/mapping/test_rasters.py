@@ -71,7 +71,7 @@ def made(spec, folder, pixels, compression="deflate", parts=None):
 
 
 def by_gdal(spec, path, pixels, compression="deflate"):
-    """What GDAL's driver makes of the pixels."""
+    """Writes the pixels with GDAL's own driver."""
     count, height, width = pixels.shape
     with rasterio.open(
         path.with_suffix(".plain.tif"),
@@ -118,7 +118,7 @@ def tags_of(path):
 
 
 def facts_of(path):
-    """What rasterio reads from a file, beside pixels."""
+    """Reads everything but the pixels of a file with rasterio."""
     with rasterio.open(path) as dataset:
         return (
             {**dataset.profile},

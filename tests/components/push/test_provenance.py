@@ -1,4 +1,4 @@
-"""What provenance says about code and metrics."""
+"""Code and metrics in provenance."""
 
 import subprocess
 from pathlib import Path

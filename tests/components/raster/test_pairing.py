@@ -1,4 +1,4 @@
-"""Which truth is whose, worked out by hand."""
+"""Pairs of images and truth, worked out by hand."""
 
 import itertools
 import random

@@ -1,4 +1,4 @@
-"""How a process ends: handlers run and threads end, and nothing is taken apart."""
+"""End of a process: handlers run and threads end, without a teardown of modules."""
 
 import subprocess
 import sys

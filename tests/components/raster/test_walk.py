@@ -1,4 +1,4 @@
-"""Which files a folder holds, however they are reached."""
+"""The files in a folder, whatever the path to it."""
 
 import os
 from pathlib import Path

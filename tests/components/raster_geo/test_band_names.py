@@ -1,4 +1,4 @@
-"""What the bands of scenes are called: as deliveries call them, as users say, or by position."""
+"""Names of the bands of scenes: from the delivery, from the user, or by position."""
 
 from collections.abc import Callable
 from functools import partial

@@ -45,7 +45,7 @@ UPRIGHT_PIXELS = np.arange(1, HEIGHT * WIDTH * 2 + 1, dtype="uint16").reshape(HE
 
 
 def stored(pixels: npt.NDArray[Any], way: Affine) -> npt.NDArray[Any]:
-    """What a file holds of (H, W, ...) pixels, one by one from the definition."""
+    """Stores (H, W, ...) pixels in an orientation, one by one from the definition."""
     height, width = pixels.shape[:2]
     turned = way.a == 0
     out = np.empty((width, height) if turned else (height, width), object)

@@ -1,4 +1,4 @@
-"""What a header tells about a scene, and why a scene is rejected."""
+"""Facts about a scene from its header, and reasons to reject one."""
 
 import os
 from collections.abc import Callable

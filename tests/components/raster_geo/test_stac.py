@@ -29,7 +29,7 @@ GEOTIFF = "image/tiff; application=geotiff; profile=cloud-optimized"
 
 @dataclass
 class Site:
-    """What the stand-in server serves, and what it was asked for."""
+    """Files of the stand-in server, and the requests that it got."""
 
     root: Path
     url: str = ""

@@ -1,4 +1,4 @@
-"""Where tiles lie: for any size, stride, edge policy and window."""
+"""Positions of tiles, for any size, stride, edge policy and window."""
 
 from itertools import chain
 from typing import Any, get_args

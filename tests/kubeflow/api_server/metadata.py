@@ -25,7 +25,7 @@ class Metadata:
     address: str
 
     def record(self, run_id: str, run: Run, spec: dict[str, Any]) -> None:
-        """What driver and launcher record of a run: its context, executions and artifacts."""
+        """Records a run as driver and launcher do: its context, executions and artifacts."""
         context_type = self.store.put_context_type(_typed("ContextType", "system.PipelineRun"))
         context = metadata_store_pb2.Context(type_id=context_type, name=run_id)
         [context.id] = self.store.put_contexts([context])

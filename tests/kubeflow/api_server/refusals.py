@@ -1,4 +1,4 @@
-"""How the API server says no: a code of gRPC's, the chain of its reasons, an HTTP status."""
+"""Refusals by the API server: a gRPC code, the chain of reasons, an HTTP status."""
 
 from typing import Any
 

@@ -283,7 +283,7 @@ class Store:
         logs: dict[str, str] | None = None,
         metrics: dict[str, float] | None = None,
     ) -> None:
-        """What the agent of the cluster reports of a run; `logs` are those of steps' pods.
+        """Sets the state of a run that the cluster's agent reports; `logs` are those of steps' pods.
 
         A step that is UNPREPARED, or the ROOT, has the log of its driver.
 
@@ -395,7 +395,7 @@ class Store:
 
 
 def _no_object(one: Json, said: str) -> Refusal:
-    """What Kubernetes says of an object that is gone, inside an internal error."""
+    """Returns Kubernetes' message about an object that is gone, inside an internal error."""
     name = f"{one['display_name']}x7k2p"
     return Refusal(13, f'scheduledworkflows.kubeflow.org "{name}" not found').as_internal(said)
 
@@ -405,7 +405,7 @@ def _seconds(text: str) -> float:
 
 
 def _next(trigger: Json, last: float, now: float, no_catchup: bool) -> float:
-    """When a schedule is due next, as the controller of schedules decides it."""
+    """Returns the next due time of a schedule, as the controller of schedules computes it."""
     if cron := trigger.get("cron_schedule"):
         schedule = Cron.parse(cron["cron"])
         when = schedule.next(last)

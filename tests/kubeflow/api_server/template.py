@@ -1,4 +1,4 @@
-"""What the API server reads a package as, and what it refuses of one.
+"""The API server's reading of a package, and its refusals.
 
 Written from the behaviour of its sources (apiserver/template, v2/compiler). One difference: a
 `constantValue` passes the real server and fails in the driver of the step; here it is refused at
@@ -77,7 +77,7 @@ def read_template(text: str, *, old: bool = False) -> tuple[Json, Json]:
 
 
 def check_runnable(spec: Json, platform: Json, *, old: bool = False) -> None:
-    """What the server's compiler refuses, when a run or a schedule is made."""
+    """Raises the refusals of the server's compiler, for a new run or schedule."""
     deployment = spec.get("deploymentSpec", {})
     pods = platform.get("platforms", {}).get("kubernetes", {}).get("deploymentSpec", {})
     for name, task in spec["root"].get("dag", {}).get("tasks", {}).items():
@@ -110,7 +110,7 @@ def check_runnable(spec: Json, platform: Json, *, old: bool = False) -> None:
 
 
 def check_parameters(spec: Json, given: Json) -> None:
-    """What the server refuses of a run's parameters."""
+    """Raises the server's refusals of a run's parameters."""
     known = spec["root"].get("inputDefinitions", {}).get("parameters", {})
     for name, one in known.items():
         if name not in given:

@@ -1,4 +1,4 @@
-"""What a page draws from the predictions of a split, against numbers worked out by hand."""
+"""Numbers that a page draws from a split's predictions, against ones worked out by hand."""
 
 import io
 import json

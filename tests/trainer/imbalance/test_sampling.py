@@ -11,7 +11,7 @@ def labels():
 
 
 def drawn(parts, epoch):
-    """How often each example comes, in parts as a stream would ask."""
+    """Counts how often each example occurs, in parts as a stream would ask."""
     balancing = Balancing(COUNTS, tf.constant([0, epoch]))
     before = balancing.nothing_before()
     found = []

@@ -1,4 +1,4 @@
-"""What each worker is told to use, and a trial that costs its workers their lives."""
+"""Devices assigned to each worker, and a trial that kills its workers."""
 
 from pathlib import Path
 
