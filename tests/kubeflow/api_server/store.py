@@ -283,7 +283,7 @@ class Store:
         logs: dict[str, str] | None = None,
         metrics: dict[str, float] | None = None,
     ) -> None:
-        """Sets the state of a run that the cluster's agent reports; `logs` are those of steps' pods.
+        """Sets the state of a run as the cluster's agent reports it; `logs` are those of steps.
 
         A step that is UNPREPARED, or the ROOT, has the log of its driver.
 
