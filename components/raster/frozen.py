@@ -34,3 +34,12 @@ class Frozen(BaseModel):
             options: of `model_dump_json`.
         """
         return json.loads(self.model_dump_json(**options))
+
+
+def message_in(finding: Any) -> str:
+    """Returns the message of one of pydantic's errors, without its prefix of our own checks.
+
+    >>> message_in({"msg": "Value error, give final_rate"})
+    'give final_rate'
+    """
+    return str(finding["msg"]).removeprefix("Value error, ")

@@ -131,6 +131,7 @@ def prediction_settings(
     """Builds the settings of the run from the configuration and the flags."""
     from pydantic import ValidationError
 
+    from components.raster.frozen import message_in
     from pipelines.prediction.config import PredictionConfig
 
     if source is None and kind is not None:
@@ -150,7 +151,9 @@ def prediction_settings(
     try:
         return PredictionConfig.model_validate(tree)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, it['loc']))}: {message_in(it)}" for it in error.errors()
+        )
         raise ConfigError(f"SOURCE {source}: {faults}" if source else faults) from error
 
 

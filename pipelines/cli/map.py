@@ -20,6 +20,8 @@ from pipelines.cli.quiet import without_native_output
 from pipelines.cli.stopping import message_if_stopped
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from components.mapping.config import MapConfig
     from components.mapping.maps import SceneMap
     from components.mapping.models import TileModel
@@ -218,11 +220,7 @@ def _config(settings: dict[str, Any]) -> "MapConfig":
     try:
         return MapConfig.model_validate({**given, "reading": reading, "polygons": polygons})
     except ValidationError as error:
-        faults = "; ".join(
-            f"--{str(fault['loc'][-1]).replace('_', '-')}: {fault['msg']}"
-            for fault in error.errors()
-        )
-        raise ConfigError(faults) from error
+        raise ConfigError(_faults(error)) from error
 
 
 def _query(
@@ -253,7 +251,18 @@ def _query(
             }
         )
     except ValidationError as error:
-        raise ConfigError(f"--stac: {error}") from error
+        raise ConfigError(_faults(error, otherwise="stac")) from error
+
+
+def _faults(error: "ValidationError", otherwise: str = "") -> str:
+    """Returns the findings by option; those on several are on the option `otherwise`."""
+    from components.raster.frozen import message_in
+
+    named = (
+        (next((it for it in reversed(found["loc"]) if isinstance(it, str)), otherwise), found)
+        for found in error.errors()
+    )
+    return "; ".join(f"--{it.replace('_', '-')}: {message_in(found)}" for it, found in named)
 
 
 def _model(model_base: Path | None, config_path: str) -> "TileModel":

@@ -26,7 +26,7 @@ from components.ingest.config import IngestConfig
 from components.push.card.config import CardConfig
 from components.push.config import PushConfig
 from components.raster.errors import ConfigError
-from components.raster.frozen import Frozen
+from components.raster.frozen import Frozen, message_in
 from components.raster.location import Location
 from components.schema.config import SchemaConfig
 from components.statistics.config import StatisticsConfig
@@ -217,7 +217,7 @@ def _explain(finding: Any) -> str:
         return f"{key}: unknown key.{_nearest(finding['loc'])}"
     if finding["type"] == "missing":
         return f"{key}: is required and missing."
-    said = finding["msg"].removeprefix("Value error, ")  # pydantic's prefix
+    said = message_in(finding)
     if isinstance(finding["input"], dict):  # several keys that exclude each other
         return f"{key}: {said}."
     return f"{key}: {finding['input']!r} is not accepted: {said}."

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from components.raster.frozen import message_in
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
 from trainer.tune.config import Dimension, TuneConfig
@@ -202,4 +203,4 @@ def _dot(path: str) -> str:
 
 def _reason(error: ValidationError) -> str:
     """Joins the distinct messages of a refused value."""
-    return "; ".join(dict.fromkeys(finding["msg"] for finding in error.errors()))
+    return "; ".join(dict.fromkeys(map(message_in, error.errors())))

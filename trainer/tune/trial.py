@@ -12,6 +12,7 @@ import keras
 from pydantic import ValidationError
 
 from components.raster.errors import SkymillError
+from components.raster.frozen import message_in
 from components.raster.full_disk import full_disk_as_error
 from trainer.distribution.config import StrategyName
 from trainer.training.config import TrainConfig
@@ -117,7 +118,7 @@ def trial_config(search: Search, values: Values) -> TrainConfig:
     try:
         return apply(apply(search.train, given), values).members[0]
     except ValidationError as error:
-        raise TrialFailed("; ".join(it["msg"] for it in error.errors())) from error
+        raise TrialFailed("; ".join(map(message_in, error.errors()))) from error
 
 
 def outcome(

@@ -126,3 +126,19 @@ def test_whoever_stops_the_command_reads_that_it_continues(base, tmp_path, monke
     done = CliRunner().invoke(command, [*arguments, "--model-base", str(base)])
     assert done.exit_code == 1
     assert "The same command continues with the rest." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--bbox", "0,50,1,40"], "--bbox: south 50 is north of north 40; swap them"),
+        (
+            ["--start", "2026-02-01", "--end", "2026-01-01"],
+            "--stac: start must not be later than end",
+        ),
+    ],
+)
+def test_a_wrong_query_is_reported_by_its_option(options, message, tmp_path):
+    query = ["--stac", "https://stac.example", *options]
+    done = CliRunner().invoke(command, [*query, "-o", str(tmp_path)])
+    assert str(done.exception) == message

@@ -49,6 +49,10 @@ def parsed(tune: dict, train: dict | None = None) -> PipelineConfig:
             {"batch_size": {"min": 8, "max": 64, "step": 4.5}},
             "tune.space.batch_size: 12.5 is not accepted: Input should be a valid integer",
         ),
+        (
+            {"schedule": {"values": ["constant", "exponential"]}},
+            "tune.space.schedule: 'exponential' is not accepted: schedule: exponential never",
+        ),
         ({"learning_rate.x": "bool"}, "train.learning_rate is None and has no x"),
         ({"model": {"values": [{"kind": "small_cnn"}]}, "model.dropout": "bool"}, "as a whole"),
         ({"learning_rate": {"min": 1}}, "give min and max, or values, or bool"),
