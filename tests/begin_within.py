@@ -1,8 +1,8 @@
 """A bound on the time of a run of tests: after it no further test begins.
 
-`--begin-within SECONDS` skips the tests that are left, and says so in their reason. A run that has
-to answer by a fixed time, as in CI, then says what it has not tried, and is not cut off without a
-word. Long files begin first (`longest_first`), so that short ones are left.
+`--begin-within SECONDS` skips the remaining tests with that reason. A run with a fixed time limit,
+as in CI, then reports the tests that it has not run instead of being cut off. Long files run first
+(`longest_first`), so that short ones remain.
 """
 
 import time
@@ -18,7 +18,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test whose turn comes too late, before its fixtures are set up."""
+    """Skips a test that would begin too late, before its fixtures are set up."""
     limit = item.config.option.begin_within
     if limit is not None and time.monotonic() - _BEGAN > limit:
         pytest.skip(f"not begun: {limit:g} s were up")

@@ -17,10 +17,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-# Threads of BLAS wait by spinning: of processes that share cores, several times the work.
+# BLAS threads wait by spinning, which costs processes that share cores several times the work.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# A shell's background jobs ignore this signal, and so would the programs that tests interrupt.
+# Background jobs of a shell ignore SIGINT, and so would the programs that tests interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -62,10 +62,10 @@ def repository() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Callable[[str], Path]:
-    """Finds a data set that lies outside the repository, or skips the test.
+    """Returns a function that finds a data set outside the repository, or skips the test.
 
-    The folder is `../shared/data` beside the repository, or the one that `SKYMILL_SHARED_DATA`
-    names. Call it with a name: `shared_data("eurosat_rgb")` is the folder's path.
+    `shared_data("eurosat_rgb")` is the path of that folder below `../shared/data`, or below the
+    folder that `SKYMILL_SHARED_DATA` names.
     """
     root = Path(os.environ.get("SKYMILL_SHARED_DATA") or REPOSITORY.parent / "shared" / "data")
 

@@ -1,7 +1,7 @@
-"""Files that take longest are begun first, so that processes which share the tests end together.
+"""Runs the longest files first, so that processes that share the tests end together.
 
 `seconds.json` holds the seconds of each file, for each choice of tests (`-m`). `make seconds`
-measures them anew; nothing but the order hangs on them.
+measures them anew; they affect only the order.
 """
 
 import json
@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Sorts the files of a process that shares the tests; those without a record come first."""
+    """Sorts the files where processes share the tests; those without a record come first."""
     if hasattr(config, "workerinput"):
         known = _read().get(config.option.markexpr, {})
         items.sort(key=lambda item: -known.get(_file(item.nodeid), float("inf")))

@@ -29,7 +29,7 @@ class QuietHandler(BaseHTTPRequestHandler):
 def http_server(
     handler: type[BaseHTTPRequestHandler], tls: ssl.SSLContext | None = None, port: int = 0
 ) -> Iterator[str]:
-    """The address of a server whose requests the handler answers, each in a thread of its own."""
+    """Yields the address of a server whose handler answers each request in a thread of its own."""
     server = ThreadingHTTPServer(("127.0.0.1", port), handler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True)

@@ -1,4 +1,4 @@
-"""A disk of its own for a command under test: a tmpfs in a mount namespace that only it sees."""
+"""A private disk for a command under test: a tmpfs in a mount namespace of its own."""
 
 import subprocess
 from pathlib import Path
@@ -9,13 +9,13 @@ _SCRIPT = 'mount -t tmpfs -o "$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 def with_own_disk(folder: Path, options: str) -> list[str]:
-    """The words to put before a command that sees a disk at a folder, which exists.
+    """Returns a command's prefix that mounts a disk at an existing folder.
 
-    Skips the test where the system grants no such namespace.
+    Skips the test where the system does not allow such a namespace.
 
     Args:
         folder: where the disk is mounted.
-        options: of the mount, such as `size=1m` or `ro`.
+        options: options of the mount, such as `size=1m` or `ro`.
     """
     words = ["unshare", "-rm", "sh", "-c", _SCRIPT, "sh", options, str(folder)]
     if subprocess.run([*words, "true"], capture_output=True).returncode:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -21,8 +21,8 @@ _PARALLEL = {"Executor"}
 _BOTH_SIDES = {"Baseline", "TensorInfo", "VersionStatus"}
 
 
-def lines() -> Iterator[tuple[str, str]]:
-    for package in PACKAGES:
+def lines(folders: Sequence[str] = PACKAGES) -> Iterator[tuple[str, str]]:
+    for package in folders:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = path.relative_to(ROOT).as_posix()
             yield from ((name, line) for line in path.read_text().splitlines())
@@ -46,5 +46,6 @@ def test_no_phrase_reads_as_translated() -> None:
 
 
 def test_docstrings_open_with_a_noun_or_a_verb() -> None:
-    riddles = [f"{path}: {line.strip()}" for path, line in lines() if _RIDDLE.match(line)]
+    found = lines((*PACKAGES, "benchmarks", "examples", "scripts", "tests"))
+    riddles = [f"{path}: {line.strip()}" for path, line in found if _RIDDLE.match(line)]
     assert riddles == []

@@ -1,6 +1,6 @@
-"""One image of every variety that docs/images.md lists, with the tensor it must become.
+"""One image of every variety in docs/images.md, with the tensor that it must become.
 
-The answers come from Pillow and numpy alone; no code of ours and no TensorFlow takes part.
+The answers come from Pillow and numpy only, without our own code or TensorFlow.
 """
 
 import io
@@ -30,9 +30,9 @@ HEIGHT, WIDTH = 31, 45
 
 @dataclass(frozen=True)
 class Variety:
-    """A file and what becomes of it: uint8 [h, w, 3], or the name under which it is refused.
+    """A file and its outcome: uint8 [h, w, 3], or the name of its refusal.
 
-    `tolerance` is how far a value may lie from Pillow's where the two round differently.
+    `tolerance` is the largest difference from Pillow's values, where the two round differently.
     """
 
     data: bytes
@@ -114,7 +114,7 @@ def _jpeg_of_declared_size(height: int, width: int) -> bytes:
 
 
 def _jpeg_of_many_scans() -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
+    """A progressive JPEG whose last scan is repeated many times."""
     data = _saved(Image.fromarray(scene()), "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     return data[:last] + data[last:-2] * 400 + data[-2:]
@@ -138,7 +138,7 @@ def write_png(
     interlace: int = 0,
     extra: bytes = b"",
 ) -> bytes:
-    """A PNG around filtered scanlines, for what Pillow does not write (PNG 3rd edition, 11.2)."""
+    """A PNG around filtered scanlines, for forms that Pillow does not write (PNG 3rd ed., 11.2)."""
     header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlace)
     return b"".join(
         (

@@ -1,9 +1,9 @@
 """Programs that start with the heavy libraries imported.
 
 Importing TensorFlow, TFX and Beam takes most of the time of a short program. Here a server imports
-them once and forks for each program. Beside that, a program runs as under `python -m`: with its own
-arguments, environment, folder and output. What only a fresh process shows (that it imports what it
-needs and no more, that its native libraries end well) needs a fresh process.
+them once and forks for each program. Otherwise a program runs as under `python -m`, with its own
+arguments, environment, folder and output. Tests of the imports themselves, or of the end of native
+libraries, need a fresh process.
 """
 
 import atexit
@@ -41,7 +41,7 @@ class WarmProcess(ForkServerProcess):
     @staticmethod
     def _Popen(process: BaseProcess) -> Popen:
         connect = _server.connect_to_new_process
-        # The server finds the libraries where this process does.
+        # The server finds the libraries on this process's path.
         path = os.pathsep.join(filter(None, sys.path))
         with (
             mock.patch.object(forkserver, "connect_to_new_process", connect),
@@ -79,7 +79,7 @@ def run(
     """Runs `python -m module arguments` to its end.
 
     Args:
-        together: stderr goes where stdout goes.
+        together: joins stderr to stdout.
     """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
         stdout = Path(folder, "stdout")

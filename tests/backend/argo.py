@@ -1,7 +1,7 @@
-"""Argo's workflow controller, and pods whose ends a test decides.
+"""Argo's workflow controller, and pods whose ends a test determines.
 
-The controller is Argo's own and decides what follows an attempt. What a kubelet and Argo's executor
-report of a pod, its phase and the exit code of its main container, is written by `Pods`.
+The controller is Argo's own and decides what follows an attempt. `Pods` writes the reports of a
+kubelet and of Argo's executor: a pod's phase and the exit code of its main container.
 """
 
 import json
@@ -38,7 +38,7 @@ class Pods:
     """Ends the pods of workflows.
 
     Attributes:
-        cluster: where they are.
+        cluster: cluster of the pods.
         ends: for each workflow the end of each attempt, the last for all further ones: an exit
             code, or `LOST` for a pod that is gone without one.
         deadlines: for each workflow the deadline that each attempt was given.
@@ -127,7 +127,7 @@ class Argo:
     """A controller in the namespace `kubeflow`.
 
     Attributes:
-        pods: what becomes of its pods.
+        pods: ends its pods.
         instance: workflows with this label are the controller's; empty for those without.
     """
 

@@ -1,7 +1,7 @@
 """A Kubernetes API server: etcd and kube-apiserver on loopback, or the cluster of a context.
 
-On loopback RBAC is on, as are the admission plugins that are on by default, and everything is gone
-afterwards. There are no controllers: what they would make, a test makes itself.
+On loopback RBAC and the default admission plugins are on, and everything is removed afterwards.
+There are no controllers: a test makes their objects itself.
 """
 
 import json
@@ -38,7 +38,7 @@ class Cluster:
     Attributes:
         kubeconfig: names the server and the administrator's credentials.
         context: the context in it.
-        own: it is ours, without nodes and controllers.
+        own: True for a cluster of the tests, without nodes and controllers.
     """
 
     kubeconfig: Path
@@ -63,7 +63,7 @@ class Cluster:
         return client.ApiClient(configuration)
 
     def token(self, name: str, namespace: str = "kubeflow", audience: str = "") -> str:
-        """A token of a service account, valid for an hour; for the server if for no other."""
+        """Returns a token of a service account, valid for an hour; by default for the server."""
         audiences = [audience] if audience else None
         request = {"spec": {"expirationSeconds": 3600, "audiences": audiences}}
         path = self.admin(namespace).path("v1", "serviceaccounts", f"{name}/token")
@@ -181,7 +181,7 @@ def _kubeconfig(url: str, certificate: str, user: str, token: str) -> str:
 
 
 def public_part(certificate: Path) -> Path:
-    """The certificate of a file that holds its key too."""
+    """Writes the certificate of a file that also holds its key to another file."""
     text = certificate.read_text()
     path = certificate.with_suffix(".crt")
     path.write_text(text[: text.index("-----BEGIN PRIVATE KEY")])

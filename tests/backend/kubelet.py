@@ -1,8 +1,8 @@
 """A node of a cluster whose containers are processes, each with a file system of its own.
 
-An image is a name and nothing more: its programs are found on the path that all containers share.
-What a pod says of users, resources and probes is not looked at. A pod with a subdomain has an
-address of its own, if there is a network of pods; all others share that of the node.
+An image is only a name: its programs are found on the path that all containers share. A pod's
+users, resources and probes are ignored. A pod with a subdomain has an address of its own, if there
+is a network of pods; all others share that of the node.
 """
 
 import os
@@ -39,14 +39,14 @@ class Kubelet:
     """Runs the pods of a namespace.
 
     Attributes:
-        cluster: whose pods they are.
+        cluster: cluster of the pods.
         folder: logs, volumes and claims.
         programs: folders of programs, which are the path of every container.
         seen: further folders that containers see.
         hosts: names that containers resolve to loopback.
-        variables: of every container.
-        network: of pods with a subdomain.
-        namespace: of the pods.
+        variables: environment variables of every container.
+        network: network of pods with a subdomain.
+        namespace: namespace of the pods.
     """
 
     cluster: Cluster
@@ -72,7 +72,7 @@ class Kubelet:
         return self.folder / "logs" / pod / f"{container}.log"
 
     def execute(self, pod: str, container: str, command: Sequence[str]) -> None:
-        """Runs a command in a container; one that has ended takes none."""
+        """Runs a command in a container, unless that has ended."""
         outer = self._containers[pod, container].pid
         children = Path(f"/proc/{outer}/task/{outer}/children")
         for inner in children.read_text().split() if children.exists() else []:
@@ -80,7 +80,7 @@ class Kubelet:
             subprocess.run(words, check=False)
 
     def kill(self, pod: str, container: str) -> None:
-        """Kills a container, as the kernel does that is out of memory."""
+        """Kills a container, as a kernel without memory does."""
         _signal(self._containers[pod, container], signal.SIGKILL)
 
     def has_ended(self, pod: str, container: str) -> bool:
@@ -147,7 +147,7 @@ class Kubelet:
                 states.begun(container)
             self._report(name, states.all(), "Running")
             self._wait_for(name, begun, states)
-        except Exception as error:  # a kubelet goes on with the other pods
+        except Exception as error:  # a kubelet continues with the other pods
             for process in self._running.get(uid, []):
                 _signal(process, signal.SIGKILL)
             self._report(name, states.all(), "Failed", f"{type(error).__name__}: {error}")
@@ -292,7 +292,7 @@ class _States:
 
 
 def unable(cluster: Cluster) -> str:
-    """Says why there can be no node; empty if there can."""
+    """Returns why no node is possible; empty if one is."""
     if not cluster.own:
         return "the cluster has nodes of its own"
     if os.getuid() or not all(map(shutil.which, ("unshare", "chroot", "mount"))):
@@ -339,8 +339,8 @@ def _requests(kubelet: Kubelet) -> type[QuietHandler]:
     class Handler(QuietHandler):
         """Answers the API server's requests for logs and for commands.
 
-        A command is run and then refused, since its streams would need a protocol that nothing
-        here speaks. Argo's controller, which signals containers so, does not look at the answer.
+        A command is run and then refused, since its streams would need a protocol that is not
+        implemented here. Argo's controller, which signals containers this way, ignores the answer.
         """
 
         def do_GET(self) -> None:

@@ -25,8 +25,8 @@ class Sandbox:
     """Network namespace of a pod, which lasts as long as a process in it.
 
     Attributes:
-        process: it waits for the end of its input, so that it ends with us too.
-        address: of the pod; empty if it has none beside loopback.
+        process: waits for the end of its input, so that it also ends with this process.
+        address: address of the pod; empty if it has only loopback.
     """
 
     process: subprocess.Popen[bytes]
@@ -34,7 +34,7 @@ class Sandbox:
 
     @classmethod
     def new(cls) -> "Sandbox":
-        """A namespace that has nothing but loopback."""
+        """Returns a namespace with loopback only."""
         script = "ip link set lo up && echo ready && exec cat"
         process = subprocess.Popen(
             ["unshare", "--net", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -92,7 +92,7 @@ class PodNetwork:
 
 
 def no_network() -> str:
-    """Says why there can be no network of pods; empty if there can."""
+    """Returns why no network of pods is possible; empty if one is."""
     missing = [name for name in ("ip", "nsenter", "unshare") if not shutil.which(name)]
     return f"needs {', '.join(missing)}, for a network of pods" if missing else ""
 

@@ -37,16 +37,16 @@ def until(
     process: subprocess.Popen[bytes] | None = None,
     log: Path | None = None,
 ) -> Any:
-    """The first answer that is true.
+    """Polls a function and returns its first true answer.
 
     Args:
-        look: is asked until then.
-        seconds: how long.
+        look: the function.
+        seconds: time limit.
         process: a program that must not end before.
-        log: its output, the end of which a failure repeats.
+        log: its output, whose end is part of the error.
 
     Raises:
-        AssertionError: there was none.
+        AssertionError: there was no true answer in time.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and (process is None or process.poll() is None):
@@ -58,7 +58,7 @@ def until(
 
 
 def absent(tools: Path, *names: str) -> str:
-    """Says which programs were not built; empty if all were."""
+    """Returns which programs were not built; empty if all were."""
     missing = [name for name in names if not (tools / name).exists()]
     return f"needs {', '.join(missing)}: make backend" if missing else ""
 

@@ -256,8 +256,12 @@ def test_two_workers_train_a_model(steps: Steps) -> None:
     step.gone()
     assert (step.folder / "model" / "saved_model.pb").is_file()
     assert not list(step.exchange.iterdir())
-    told = history(step)
-    assert (told["replicas"], len(told["epochs"]), told["resumed_after_epochs"]) == (2, EPOCHS, 0)
+    result = history(step)
+    assert (result["replicas"], len(result["epochs"]), result["resumed_after_epochs"]) == (
+        2,
+        EPOCHS,
+        0,
+    )
     said = step.said()
     assert "workers: 2 running" in said
     assert "[worker 0] " in said
@@ -285,9 +289,9 @@ def test_a_worker_that_is_lost_costs_no_finished_epoch(
     lost(step, worker)
     assert step.ended() == 0, step.said()
     step.gone()
-    told = history(step)
-    assert 0 < told["resumed_after_epochs"] < EPOCHS
-    assert len(told["epochs"]) == EPOCHS
+    result = history(step)
+    assert 0 < result["resumed_after_epochs"] < EPOCHS
+    assert len(result["epochs"]) == EPOCHS
     assert (step.folder / "model" / "saved_model.pb").is_file()
 
 

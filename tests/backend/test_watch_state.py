@@ -29,7 +29,7 @@ def store(cluster: Cluster, render: Callable[[str], Manifests]) -> Callable[[], 
     )
 
 
-def test_of_two_that_read_one_version_the_second_writer_is_told(
+def test_of_two_that_read_one_version_the_second_writer_is_refused(
     store: Callable[[], ConfigMapStore],
 ) -> None:
     one, other = store(), store()

@@ -1,8 +1,7 @@
 """Small SavedModels with the served contract, and examples for them, for the nodes' tests.
 
-A model looks at the mean brightness of the image (8-bit, all bands): class k of K is likelier
-the nearer the mean is to the middle of its K-th part of the range. What it answers is therefore
-known without it.
+A model uses the mean brightness of the image (8-bit, all bands): class k of K is likelier the
+nearer the mean is to the middle of its K-th part of the range. Its answers are therefore known.
 """
 
 import functools
@@ -23,9 +22,9 @@ from serving.graph.signatures import Reliable, signatures
 
 
 class BrightnessModel(tf.Module):
-    """Classes by brightness; `sharpness` scales the logits, `shift` moves what is looked at.
+    """Classes by brightness; `sharpness` scales the logits, `shift` is added to the brightness.
 
-    Of an image brighter than `brightest` it raises an error.
+    An image brighter than `brightest` raises an error.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ def _mean(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def centres(count: int) -> np.ndarray:
-    """The brightness, 0 to 1, that each of `count` classes stands for."""
+    """Returns the brightness, 0 to 1, of each of `count` classes."""
     return (np.arange(count) + 0.5) / count
 
 
@@ -86,7 +85,7 @@ def save_model(
     nan: bool = False,
     brightest: float = 1.0,
 ) -> Path:
-    """Export a BrightnessModel into `path`, contract file and all."""
+    """Exports a BrightnessModel with its contract into `path`."""
     saved = _saved(tuple(classes), sharpness, shift, nan, brightest)
     shutil.copytree(saved, path, dirs_exist_ok=True)
     return path
@@ -96,7 +95,7 @@ def save_model(
 def _saved(
     classes: tuple[str, ...], sharpness: float, shift: float, nan: bool, brightest: float
 ) -> Path:
-    """The same model is traced once, for all tests of this process."""
+    """Traces and saves a model once for all tests of this process."""
     path = Path(tempfile.mkdtemp(prefix="brightness-"))
     model = BrightnessModel(classes, sharpness, shift, nan, brightest)
     save_signatures(model, path)
@@ -139,7 +138,7 @@ def image_bytes(brightness: float, size_px: int = 8) -> bytes:
 def example(
     brightness: float, label: str, slices: Mapping[str, str | float] | None = None
 ) -> bytes:
-    """A serialized tf.Example of the project's spec, as far as the nodes here read it."""
+    """Returns a serialized tf.Example with the features that the nodes read."""
     features = {
         "image/encoded": image_bytes(brightness),
         "image/format": b"png",

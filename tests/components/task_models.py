@@ -1,4 +1,4 @@
-"""Small SavedModels of every task with the served contract, that answer by the pixels alone.
+"""Small SavedModels of every task with the served contract, whose answers follow from the pixels.
 
 With the gray of a pixel or of the whole image from 0 to 1, plus the model's `shift`:
 
@@ -106,7 +106,7 @@ def save_task_model(
     shift: float = 0.0,
     image: ImageSpec | None = None,
 ) -> Path:
-    """Export a PixelModel into `path`, contract and all."""
+    """Exports a PixelModel with its contract into `path`."""
     saved = _saved(task, tuple(classes), shift, image or ImageSpec(height_px=16, width_px=16))
     shutil.copytree(saved, path, dirs_exist_ok=True)
     return path
@@ -114,7 +114,7 @@ def save_task_model(
 
 @functools.cache
 def _saved(task: Task, classes: tuple[str, ...], shift: float, image: ImageSpec) -> Path:
-    """The same model is traced once, for all tests of this process."""
+    """Traces and saves a model once for all tests of this process."""
     path = Path(tempfile.mkdtemp(prefix="pixels-"))
     save_signatures(PixelModel(task, classes, shift, image), path)
     write_contract(path, Contract(task=task, image=image, classes=classes))

@@ -16,9 +16,9 @@ from docker.models.images import Image
 
 from components.raster.only_process import LockHeld, only_process
 
-#: An engine that is there already, for instance unix:///var/run/docker.sock.
+#: An existing engine, for instance unix:///var/run/docker.sock.
 HOST_VARIABLE = "SKYMILL_DOCKER_HOST"
-#: What every container of the tests is denied; a cluster should deny it as well.
+#: Restrictions of every container of the tests, which a cluster should set as well.
 CONFINED: Mapping[str, Any] = {
     "network_mode": "none",
     "read_only": True,
@@ -26,7 +26,7 @@ CONFINED: Mapping[str, Any] = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges"],
 }
-#: Distributions publish fixes, and images grow: after so long all are made anew.
+#: Seconds after which all images are rebuilt, since distributions publish fixes.
 _KEPT_S = 7 * 24 * 3600
 _LEAST_FREE_BYTES = 20 * 10**9
 PROGRAMS = ("dockerd", "containerd", "runc", "mmdebstrap")
@@ -49,7 +49,7 @@ class Engine(NamedTuple):
 
 @contextmanager
 def connected(address: str) -> Iterator[Engine]:
-    """An engine that is there."""
+    """Connects to an existing engine."""
     client = docker.DockerClient(base_url=address, timeout=600)
     try:
         yield Engine(client, address)
@@ -61,7 +61,7 @@ def connected(address: str) -> Iterator[Engine]:
 def started() -> Iterator[Engine]:
     """An engine on a socket in a folder of its own, with neither bridges nor firewall rules.
 
-    It is ended by its own id, and all that it made goes with it but its images.
+    It is ended by its own id, and everything that it made except its images is removed.
     """
     # Not below pytest's folders: a socket's path has at most 108 characters.
     home = Path(tempfile.mkdtemp(prefix="skymill-docker-"))
@@ -69,7 +69,7 @@ def started() -> Iterator[Engine]:
         with _images(home) as images:
             yield from _served(home, images)
     finally:
-        # Half a million files: Python's own would take minutes.
+        # Half a million files, for which Python's own function takes minutes.
         subprocess.run(["rm", "-rf", "--one-file-system", str(home)], check=True)
 
 
@@ -95,10 +95,10 @@ def _served(home: Path, images: Path) -> Iterator[Engine]:
 
 @contextmanager
 def _images(home: Path) -> Iterator[Path]:
-    """The folder of images, which Docker takes again where all that a layer is made of is equal.
+    """Yields the folder of images, from which Docker reuses unchanged layers.
 
-    It stays for the next run, for some days and while the disk has room; another run at the same
-    time has a folder of its own.
+    It is kept for later runs, for some days and while the disk has space; a concurrent run has a
+    folder of its own.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skymill/docker"
     with ExitStack() as stack:
@@ -144,7 +144,7 @@ def build(
     arguments: Mapping[str, str] | None = None,
 ) -> Image:
     """Builds an image from a Dockerfile as it stands, on the machine's own network."""
-    told = []
+    result = []
     for line in client.api.build(
         path=str(folder),
         dockerfile=dockerfile,
@@ -156,14 +156,14 @@ def build(
         forcerm=True,
         decode=True,
     ):
-        told.append(line.get("stream") or line.get("error") or "")
-        assert "error" not in line, "".join(told[-60:])
+        result.append(line.get("stream") or line.get("error") or "")
+        assert "error" not in line, "".join(result[-60:])
     return client.images.get(tag)
 
 
 @contextmanager
 def container(engine: Engine, image: str, **options: Any) -> Iterator[Container]:
-    """A container, confined, that is removed in the end whatever it does."""
+    """Yields a confined container, which is always removed at the end."""
     made = engine.client.containers.run(image, detach=True, **{**CONFINED, **options})
     try:
         yield made
@@ -184,7 +184,7 @@ def output(
         while made.status != "exited" and time.monotonic() < until:
             time.sleep(0.2)
             made.reload()
-        told: str = made.logs().decode(errors="replace")
-        assert made.status == "exited", f"it did not end: {told[-5000:]}"
-        assert made.attrs["State"]["ExitCode"] == 0, told[-5000:]
-    return told
+        result: str = made.logs().decode(errors="replace")
+        assert made.status == "exited", f"it did not end: {result[-5000:]}"
+        assert made.attrs["State"]["ExitCode"] == 0, result[-5000:]
+    return result

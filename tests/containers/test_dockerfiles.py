@@ -175,9 +175,9 @@ def test_the_base_of_the_gpu_image_has_the_cuda_that_the_locked_tensorflow_needs
     spec = find_spec("tensorflow")
     assert spec
     assert spec.origin
-    told: dict[str, Any] = {}
-    exec((Path(spec.origin).parent / "python/platform/build_info.py").read_text(), told)
-    built = told["build_info"]
+    result: dict[str, Any] = {}
+    exec((Path(spec.origin).parent / "python/platform/build_info.py").read_text(), result)
+    built = result["build_info"]
     found = re.fullmatch(
         r"nvidia/cuda:(\d+)\.(\d+)\.\d+-cudnn-runtime-ubuntu24\.04",
         gpu_arguments(repository)["BASE"],

@@ -77,37 +77,39 @@ def test_the_pipeline_image_has_everything_and_no_build_tools(
 ) -> None:
     name = pipeline_image.tags[0]
     search = f"for name in {BUILD_TOOLS}; do command -v $name; done; id -u; ls /build /opt"
-    told = output(engine, name, ["sh", "-c", f"({search}) 2>&1; true"]).split("\n")
-    assert told[0] == str(USER), told
+    result = output(engine, name, ["sh", "-c", f"({search}) 2>&1; true"]).split("\n")
+    assert result[0] == str(USER), result
     assert (
-        {"skymill", "venv"} <= set(told) <= {str(USER), "skymill", "venv", "/opt:", *told[1:2], ""}
+        {"skymill", "venv"}
+        <= set(result)
+        <= {str(USER), "skymill", "venv", "/opt:", *result[1:2], ""}
     )
-    told = output(engine, name, ["python", "-W", "ignore", "-c", COUNTS], user=str(SOMEBODY))
-    assert "read-only: Read-only file system" in told
-    assert "sum 10 of 2." in told
+    result = output(engine, name, ["python", "-W", "ignore", "-c", COUNTS], user=str(SOMEBODY))
+    assert "read-only: Read-only file system" in result
+    assert "sum 10 of 2." in result
 
 
 def test_the_gpu_image_has_a_tensorflow_for_cuda_and_starts_without_a_gpu(
     engine: Engine, gpu_image: Image
 ) -> None:
-    told = output(
+    result = output(
         engine, gpu_image.tags[0], ["python", "-W", "ignore", "-c", COUNTS + CUDA], user="40123"
     )
-    assert "sum 10 of 2." in told
-    assert "built for CUDA 12, 0 GPUs" in told
+    assert "sum 10 of 2." in result
+    assert "built for CUDA 12, 0 GPUs" in result
 
 
 def test_the_default_command_is_the_command_line(engine: Engine, pipeline_image: Image) -> None:
-    told = output(engine, pipeline_image.tags[0], user=str(SOMEBODY))
-    assert "compile" in told
-    assert "Usage: skymill" in told
+    result = output(engine, pipeline_image.tags[0], user=str(SOMEBODY))
+    assert "compile" in result
+    assert "Usage: skymill" in result
 
 
 def test_the_serving_image_carries_the_configuration(
     engine: Engine, serving_image: Image, repository: Path
 ) -> None:
-    told = output(engine, serving_image.tags[0], ["cat", "/config/models.config"])
-    config = text_format.Parse(told, model_server_config_pb2.ModelServerConfig())
+    result = output(engine, serving_image.tags[0], ["cat", "/config/models.config"])
+    config = text_format.Parse(result, model_server_config_pb2.ModelServerConfig())
     [model] = config.model_config_list.config
     assert model.base_path == f"/models/{model.name}"
     files = sorted((repository / "docker" / "serving").glob("*.config"))
@@ -139,8 +141,8 @@ def test_a_step_writes_the_same_bytes_with_workers_in_a_pool(
     for name in ("alone", "pool"):
         root = tmp_path / name
         written[name] = {str(p.relative_to(root)): p.read_bytes() for p in root.rglob("*.*")}
-        told = json.loads(written[name].pop("output.json"))
-        summary = told["artifacts"]["examples"]["artifacts"][0]["metadata"]
+        result = json.loads(written[name].pop("output.json"))
+        summary = result["artifacts"]["examples"]["artifacts"][0]["metadata"]
         assert summary
     assert written["pool"] == written["alone"]
     assert json.loads(written["pool"]["examples/classes.json"]) == sorted(COLOURS)

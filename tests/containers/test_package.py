@@ -101,8 +101,8 @@ def test_every_step_leaves_its_outputs_as_the_images_user(first: Path, cluster: 
     spec = next(yaml.safe_load_all(cluster.package()))
     assert tasks(first) == spec["root"]["dag"]["tasks"].keys() - SILENT
     for task in tasks(first):
-        told = json.loads((first / task / "executor_output.json").read_text())
-        for output, found in told.get("artifacts", {}).items():
+        result = json.loads((first / task / "executor_output.json").read_text())
+        for output, found in result.get("artifacts", {}).items():
             [artifact] = found["artifacts"]
             assert artifact["uri"] == str(first / task / output)
             if output in METADATA_ONLY:

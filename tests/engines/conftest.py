@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-# What Flink's serialisation looks into, which Java 17 keeps closed.
+# Packages that Flink's serialisation reads and Java 17 keeps closed.
 OPENED = ("java.lang", "java.net", "java.nio", "java.time", "java.util", "sun.nio.ch")
 
 
 @pytest.fixture(scope="module")
 def workers(repository: Path) -> Iterator[str]:
-    """The address of a worker pool, which both engines use as a cluster's sidecar is used."""
+    """Yields the address of a worker pool, which both engines use like a cluster's sidecar."""
     command = [sys.executable, "-m", "tests.engines.worker_pool"]
     with subprocess.Popen(
         command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
@@ -52,9 +52,9 @@ def flink(repository: Path, tmp_path: Path) -> Iterator[list[str]]:
     command += [f"--job-port={jobs}", f"--artifact-port={artifacts}"]
     log = tmp_path / "flink.log"
     with (
-        log.open("w") as told,
+        log.open("w") as message,
         subprocess.Popen(
-            [*command, f"--artifacts-dir={tmp_path / 'artifacts'}"], stdout=told, stderr=told
+            [*command, f"--artifacts-dir={tmp_path / 'artifacts'}"], stdout=message, stderr=message
         ) as server,
     ):
         try:
@@ -84,7 +84,7 @@ def free_port() -> int:
 
 
 def wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    """Until a server listens; fails with its log when it ends, or after a minute."""
+    """Waits until a server listens; fails with its log when it ends, or after a minute."""
     for _ in range(600):
         assert server.poll() is None, log.read_text()[-2000:]
         with socket.socket() as one:

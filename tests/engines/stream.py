@@ -17,12 +17,12 @@ _PATIENCE_S = 180
 
 
 class Stream:
-    """A command that can be started, and what it has answered.
+    """A command that can be started, and its answers.
 
     Args:
         folder: holds the models, and receives the answers.
         beam_args: Beam's options.
-        environment: variables of the process beside those of the tests.
+        environment: variables of the process besides those of the tests.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Stream:
 
     @contextmanager
     def of(self, *arguments: str, ends_by: signal.Signals = signal.SIGTERM) -> Iterator[None]:
-        """Runs until the block ends, and is then ended by a signal."""
+        """Runs the command until the block ends, then ends it with a signal."""
         flags = ["--output", "answers", "--model-base", "models"]
         flags += ["--window", "1", "--refresh", "0", "--delay", "0"]
         log = self._folder / "stream.log"

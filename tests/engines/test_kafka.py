@@ -57,9 +57,9 @@ class Kafka:
         subprocess.run(tool, check=True, capture_output=True, timeout=60)
         log = self._folder / "broker.log"
         with (
-            log.open("w") as told,
+            log.open("w") as reported,
             subprocess.Popen(
-                [*self._java, "kafka.Kafka", str(file)], stdout=told, stderr=told
+                [*self._java, "kafka.Kafka", str(file)], stdout=reported, stderr=reported
             ) as process,
         ):
             try:
@@ -72,11 +72,11 @@ class Kafka:
     def connector(self) -> Iterator[str]:
         """Runs the connector; yields its address."""
         with (
-            (self._folder / "connector.log").open("w") as told,
+            (self._folder / "connector.log").open("w") as reported,
             subprocess.Popen(
                 [*self._java, str(HERE / "Connector.java")],
                 stdout=subprocess.PIPE,
-                stderr=told,
+                stderr=reported,
                 text=True,
             ) as process,
         ):

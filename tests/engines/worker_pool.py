@@ -1,4 +1,4 @@
-"""Beam's worker pool on loopback alone; its own main listens on every address.
+"""Beam's worker pool on loopback only; its own main listens on every address.
 
 python -m tests.engines.worker_pool     # prints its address, and lives until it is ended
 """

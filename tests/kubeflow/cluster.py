@@ -27,8 +27,8 @@ class Cluster:
         objects: by path, such as `/api/v1/namespaces/kubeflow/pods/a`.
         denied: (verb, resource) pairs that reviews answer no to.
         forbidden: resources that may not be read, created or deleted.
-        created: is told each object that is created.
-        deleted: is told each object that is deleted.
+        created: called with each object that is created.
+        deleted: called with each object that is deleted.
         logs: lines of each pod's log, which may grow; None at the end is the end of its container.
     """
 
@@ -122,12 +122,12 @@ def _handler(cluster: Cluster) -> type[BaseHTTPRequestHandler]:
             text = self.rfile.read(int(self.headers["Content-Length"] or 0))
             body = json.loads(text) if text else None
             status, tree = cluster.answer(method, url.path, dict(parse_qsl(url.query)), body)
-            told = json.dumps(tree).encode()
+            reported = json.dumps(tree).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(told)))
+            self.send_header("Content-Length", str(len(reported)))
             self.end_headers()
-            self.wfile.write(told)
+            self.wfile.write(reported)
 
         def _log(self, pod: str) -> None:
             self.send_response(200)

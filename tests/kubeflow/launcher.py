@@ -1,9 +1,9 @@
 """An imitation of Kubeflow's driver and launcher, written from the backend's behaviour.
 
-It knows nothing of how Skymill works: it takes a package and honours of it what the open-source
-backend honours. Tasks are ordered by `dependentTasks` alone; artifacts come back with an empty
-schema, every number as a double, lists and structs wrapped, and internal keys added; stores hold
-files and no folders; every task has a mount of its own, which is gone afterwards.
+It is independent of Skymill: it honours the parts of a package that the open-source backend
+honours. Tasks are ordered by `dependentTasks` only; artifacts come back with an empty schema, every
+number as a double, lists and structs wrapped, and internal keys added; stores hold files but no
+folders; every task has a mount of its own, which is removed afterwards.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ _SCHEMES = {"minio://": "minio", "s3://": "s3", "gs://": "gcs"}
 
 
 class Refused(Exception):
-    """The backend would not take this."""
+    """The backend would refuse this."""
 
 
 @dataclass
@@ -266,12 +266,12 @@ class Backend:
                 raise Refused(f"the container left no output parameter {key!r}")
         for key, found in given["outputs"]["artifacts"].items():
             one = found["artifacts"][0]
-            [told] = output.get("artifacts", {}).get(key, {}).get("artifacts", [{}])
-            uri = told.get("uri") or one["uri"]
+            [outcome] = output.get("artifacts", {}).get(key, {}).get("artifacts", [{}])
+            uri = outcome.get("uri") or one["uri"]
             if not uri.startswith(tuple(_SCHEMES)):
                 raise Refused(f"{key}: {uri} is not a place in a store")
             if one["type"].get("schemaTitle") == "system.Metrics":
-                _check_metrics(told.get("metadata", {}))
+                _check_metrics(outcome.get("metadata", {}))
             self._copy(mount / _key(uri), self._stored(uri))
             task.artifacts[key] = {
                 "name": hashlib.sha256(uri.encode()).hexdigest()[:8],
@@ -280,7 +280,7 @@ class Backend:
                 "metadata": {
                     **{
                         name: _stored_value(name, it)
-                        for name, it in told.get("metadata", {}).items()
+                        for name, it in outcome.get("metadata", {}).items()
                     },
                     "display_name": key,
                     "store_session_info": '{"Provider":"minio"}',
@@ -289,7 +289,7 @@ class Backend:
 
     @staticmethod
     def _copy(source: Path, target: Path) -> None:
-        """Files only: a store has no folders, so one that is empty is not there afterwards."""
+        """Copies only files: a store has no folders, so an empty one disappears."""
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target)
@@ -343,7 +343,7 @@ def _parameter(one: Json, values: Json, run_id: str, done: Run) -> Any:
 
 
 def _converted(name: str, value: Any, spec: Json) -> Any:
-    """Numbers are doubles, and whatever a string parameter is given becomes a string."""
+    """Converts numbers to doubles, and any value of a string parameter to a string."""
     kind = spec["parameterType"]
     if kind == "STRING":
         return value if isinstance(value, str) else json.dumps(value)
@@ -402,7 +402,7 @@ def _component(spec: Json, container: Json) -> Json:
 
 
 def _cache_key(container: Json, given: Json, component: Json) -> str:
-    """As the backend makes it: never the content of a bucket, nor that behind an image's tag."""
+    """Returns the backend's cache key, without the content of a bucket or of an image's tag."""
     outputs = component.get("outputDefinitions", {})
     parts = {
         "image": container["image"],

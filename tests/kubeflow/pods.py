@@ -39,9 +39,9 @@ def pod(name: str, container: Json, platform: Json) -> Json:
     """Returns the pod of an executor.
 
     Args:
-        name: of the pod.
-        container: of the executor, as the pipeline's document has it.
-        platform: of the executor, as the platform document has it.
+        name: name of the pod.
+        container: the executor's container in the pipeline's document.
+        platform: the executor's settings in the platform document.
 
     Raises:
         NotMerged: the patch names a variable or a path twice.

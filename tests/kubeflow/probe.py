@@ -1,4 +1,4 @@
-"""An executor that tells what it was given, for tests of the entry point."""
+"""An executor that records its inputs, for tests of the entry point."""
 
 import json
 import os
@@ -25,14 +25,14 @@ class Executor(BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         [output] = output_dict["made"]
-        told = {
+        message = {
             "inputs": {name: found[0].uri for name, found in input_dict.items()},
             "properties": exec_properties,
             "run_id": self._context.pipeline_run_id,
             "folder_was_made": os.path.isdir(output.uri),
         }
         with open(os.path.join(output.uri, "told.json"), "w", encoding="utf-8") as file:
-            json.dump(told, file)
+            json.dump(message, file)
         output.split_names = '["train"]'
         output.span = 3
         output.set_int_custom_property("count", 7)
@@ -43,7 +43,7 @@ class Executor(BaseExecutor):
 
 
 class Failing(BaseExecutor):
-    """Fails as its property says, after a line in a file about each attempt that it was run for."""
+    """Appends a line to a file in each attempt, then fails as its property requires."""
 
     def Do(
         self,
@@ -126,7 +126,7 @@ _FAILURES = {
 
 
 class Stopped(BaseBeamExecutor):
-    """A Beam step that gets SIGTERM, as of a pod that is deleted, in the midst of its work."""
+    """A Beam step that gets SIGTERM during its work, like that of a deleted pod."""
 
     def Do(
         self,

@@ -133,7 +133,7 @@ def test_googles_proxy(api: Api, away_from_home: Path, monkeypatch: pytest.Monke
         submit(Connection(api.url))
 
 
-def test_a_login_that_fails_is_told(api: Api, away_from_home: Path) -> None:
+def test_a_login_that_fails_is_reported(api: Api, away_from_home: Path) -> None:
     (away_from_home / "credentials.json").write_text("{")
     with pytest.raises(ConfigError, match="cannot log in at http"):
         submit(Connection(api.url, credentials=IdentityAwareProxy("proxy")))

@@ -86,7 +86,7 @@ def test_a_complete_installation_passes_every_check(
     assert one(found, "version").detail == detail
 
 
-def test_a_server_without_mlmd_is_told(cluster: tuple[Cluster, KubernetesApi]) -> None:
+def test_a_server_without_mlmd_is_reported(cluster: tuple[Cluster, KubernetesApi]) -> None:
     with api_server(Store(mlmd=False)) as api:
         found = look(api, cluster[1])
     assert one(found, "version").detail == "release unknown, without ML Metadata, single-user"
@@ -135,7 +135,7 @@ def test_the_root_is_the_configurations_or_that_of_the_launcher(
     assert finding == DoctorFinding("pipeline root", OK, "minio://other/r: minio-service is ready")
 
 
-def test_a_namespace_that_the_server_ignores_is_told(
+def test_a_namespace_that_the_server_ignores_is_reported(
     api: Api, cluster: tuple[Cluster, KubernetesApi]
 ) -> None:
     """One with a single user takes it without a word."""
@@ -161,7 +161,7 @@ def test_the_store_of_newer_releases_is_found_in_the_namespace_of_the_installati
         assert finding.detail.endswith("seaweedfs has no ready pod in kubeflow")
 
 
-def test_a_default_that_keeps_retries_from_repeating_failures_is_told(
+def test_a_default_that_keeps_retries_from_repeating_failures_is_reported(
     api: Api, cluster: tuple[Cluster, KubernetesApi]
 ) -> None:
     """As the default of 2.17.0 does; tests/backend runs the cases on Argo itself."""
@@ -180,7 +180,7 @@ def test_a_default_that_keeps_retries_from_repeating_failures_is_told(
     assert finding.detail.endswith("OnFailure: `retries` repeat failures and no lost pods")
 
 
-def test_whoever_may_not_read_the_default_is_told_so(
+def test_a_missing_right_to_read_the_default_is_reported(
     api: Api, cluster: tuple[Cluster, KubernetesApi]
 ) -> None:
     there, kubernetes = cluster
@@ -208,7 +208,7 @@ def test_the_default_is_read_as_argo_reads_it(strategy: str, policy: str, old: b
 
 
 @pytest.mark.parametrize("text", ["{", "a text", "spec: [1]"])
-def test_settings_that_are_none_are_told(
+def test_settings_that_are_none_are_reported(
     api: Api, cluster: tuple[Cluster, KubernetesApi], text: str
 ) -> None:
     there, kubernetes = cluster

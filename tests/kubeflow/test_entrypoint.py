@@ -57,21 +57,21 @@ def test_an_executor_sees_paths_and_whole_numbers_and_the_launcher_uris(tmp_path
         "best": f"{ROOT}/made/told.json",
         "data": "s3://imagery/somebody's",
     }
-    told = json.loads((tmp_path / "minio/bucket/run/step/made/told.json").read_text())
-    assert told["inputs"] == {"given": f"{tmp_path}/minio/bucket/a"}, "extra is not in the store"
-    assert told["properties"] == {"steps": 3, "rate": 2.0}
-    assert told["run_id"] == "abc"
-    assert told["folder_was_made"]
+    result = json.loads((tmp_path / "minio/bucket/run/step/made/told.json").read_text())
+    assert result["inputs"] == {"given": f"{tmp_path}/minio/bucket/a"}, "extra is not in the store"
+    assert result["properties"] == {"steps": 3, "rate": 2.0}
+    assert result["run_id"] == "abc"
+    assert result["folder_was_made"]
 
 
 def test_an_optional_input_that_is_there_is_handed_on(tmp_path: Path) -> None:
     (tmp_path / "gcs/other/b").mkdir(parents=True)
     run_step(SIGNATURE, handed_over(given="s3://a", extra="gs://other/b"), [], str(tmp_path))
-    told = json.loads((tmp_path / "minio/bucket/run/step/made/told.json").read_text())
-    assert set(told["inputs"]) == {"given", "extra"}
+    result = json.loads((tmp_path / "minio/bucket/run/step/made/told.json").read_text())
+    assert set(result["inputs"]) == {"given", "extra"}
 
 
-def test_an_input_that_the_launcher_forgot_is_told(tmp_path: Path) -> None:
+def test_an_input_that_the_launcher_forgot_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SkymillError, match="no input given"):
         run_step(SIGNATURE, handed_over(), [], str(tmp_path))
 

@@ -123,7 +123,7 @@ def test_what_may_pass_is_tried_again_in_full(task: Task, failure: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"task": "x"}', b"\xff", b"{}" * 99999])
-def test_a_damaged_marker_is_told_and_ignored(
+def test_a_damaged_marker_is_reported_and_ignored(
     task: Task, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     task.attempt("data")
@@ -188,7 +188,7 @@ def test_without_access_to_the_store_the_failure_is_the_same(
     assert task.attempts == 2
 
 
-def test_a_marker_that_cannot_be_written_is_told_with_the_failure(
+def test_a_marker_that_cannot_be_written_is_reported_with_the_failure(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()

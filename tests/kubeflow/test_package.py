@@ -237,9 +237,9 @@ def test_with_workers_the_trainer_step_only_waits_for_pods_of_its_own(tree: dict
     assert run_fn == "pipelines.kubeflow.step.workers.run_fn"
     config = changed(tree, nodes=nodes, workers=workers)
     given = prepared_properties(config, RunInputs("f", ""))["trainer_config"]
-    told = json.loads(json.loads(given)["workers"])
-    assert told["step"]["accelerator"]["count"] == 2
-    assert told["workers"]["count"] == 4
+    result = json.loads(json.loads(given)["workers"])
+    assert result["step"]["accelerator"]["count"] == 2
+    assert result["workers"]["count"] == 4
     with pytest.raises(ConfigError, match="Vertex AI has no JobSet"):
         vertex_job(config)
 
@@ -379,7 +379,7 @@ def test_vertex_gets_the_same_steps_in_its_own_units(tree: dict) -> None:
         ),
     ],
 )
-def test_what_vertex_would_refuse_is_told_when_the_job_is_written(
+def test_what_vertex_would_refuse_is_reported_when_the_job_is_written(
     tree: dict, kubeflow: dict, words: str
 ) -> None:
     with pytest.raises(ConfigError, match=words):

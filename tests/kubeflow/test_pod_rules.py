@@ -77,7 +77,7 @@ SOUND: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize(("step", "said"), REFUSED)
-def test_a_pod_that_would_be_refused_is_told(step: dict[str, Any], said: str) -> None:
+def test_a_pod_that_would_be_refused_is_reported(step: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=f"refuse these pods:\n  Trainer: .*{said}"):
         check(step)
 
@@ -87,7 +87,7 @@ def test_a_pod_that_would_be_taken_passes(step: dict[str, Any]) -> None:
     check(step)
 
 
-def test_each_fault_is_told_once_with_its_steps() -> None:
+def test_each_fault_is_reported_once_with_its_steps() -> None:
     with pytest.raises(ConfigError) as caught:
         check({"labels": {"a": "?"}}, steps=claims(("a.b", "/a")), image_pull_secrets=["a..b"])
     _, *lines = str(caught.value).splitlines()

@@ -65,15 +65,15 @@ def test_parameters_reach_the_nodes_and_the_cache_key(config, tmp_path: Path) ->
     assert (train["epochs"], train["steps_per_epoch"]) == (3, 5)
 
 
-def test_a_run_reads_the_newest_span_or_the_one_it_is_told(config, tmp_path: Path) -> None:
+def test_a_run_reads_the_newest_span_or_the_one_that_is_given(config, tmp_path: Path) -> None:
     for day in ("2026-01-31", "2026-02-01"):
         (tmp_path / "days" / day / "field").mkdir(parents=True)
         Image.new("RGB", (8, 8), "red").save(tmp_path / "days" / day / "field" / "a.png")
     place = {"data_location": str(tmp_path / "days" / "{YYYY}-{MM}-{DD}")}
     newest = prepare(config, defaults(config) | place)
-    told = prepare(config, defaults(config) | place | {"span": "2026-01-31"})
-    assert (newest["span"], told["span"]) == ("2026-02-01", "2026-01-31")
-    uris = [json.loads(it["ingest_config"])["source"]["uri"] for it in (newest, told)]
+    result = prepare(config, defaults(config) | place | {"span": "2026-01-31"})
+    assert (newest["span"], result["span"]) == ("2026-02-01", "2026-01-31")
+    uris = [json.loads(it["ingest_config"])["source"]["uri"] for it in (newest, result)]
     assert uris == [str(tmp_path / "days" / day) for day in ("2026-02-01", "2026-01-31")]
     with pytest.raises(ConfigError, match="ingest.span"):
         prepare(config, defaults(config) | place | {"span": "yesterday"})

@@ -139,7 +139,7 @@ def test_the_server_refuses_it_in_words(server: KubeflowServer, api: Api, name: 
 
 
 @pytest.mark.parametrize("name", [name for name, case in REFUSED.items() if case[2]])
-def test_most_of_it_is_told_before_anything_is_sent(name: str) -> None:
+def test_most_of_it_is_reported_before_anything_is_sent(name: str) -> None:
     spoil, _, words = REFUSED[name]
     with pytest.raises(ConfigError, match=words):
         parse_submission(spoilt(spoil), "package.yaml")
@@ -164,7 +164,7 @@ def test_the_server_refuses_parameters(
         send(server, yaml.safe_dump(tree), given)
 
 
-def test_parameters_are_told_before_too() -> None:
+def test_parameters_are_reported_before_too() -> None:
     package = submission()
     assert package.parameters({"count": "7"}) == {"count": 7}
     for given, words in (

@@ -165,7 +165,7 @@ def test_broken_images_stop_a_run_before_statistics(cluster: Cluster) -> None:
     assert versions(cluster) == ["1"]
 
 
-def test_spoilt_metadata_is_told_and_new_data_is_ingested(cluster: Cluster) -> None:
+def test_spoilt_metadata_is_reported_and_new_data_is_ingested(cluster: Cluster) -> None:
     def spoil(name: str, given: dict) -> None:
         if name == "statistics":
             given["inputs"]["artifacts"]["examples"]["artifacts"][0]["metadata"]["span"] = "today"
@@ -224,7 +224,7 @@ def test_a_search_comes_before_the_training_and_is_cached_like_it(cluster: Clust
     assert b"data:image/png;base64,iVBOR" in page
     assert not list((cluster.volume / "work" / "tuning").iterdir()), "nothing left to go on from"
     version = cluster.volume / "models/land_cover" / versions(cluster)[-1]
-    told = json.loads((version / "provenance/provenance.json").read_text())
-    assert told["tuned"] == trials[0]["values"]
+    result = json.loads((version / "provenance/provenance.json").read_text())
+    assert result["tuned"] == trials[0]["values"]
     again = cluster.backend.run(compiled)
     assert again["tuner"].state == again["trainer"].state == CACHED

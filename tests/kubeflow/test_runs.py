@@ -64,8 +64,8 @@ def test_one_run_is_shown_with_its_steps(api: Api, run_id: str) -> None:
             f"mine: failed (run {run_id})",
             "  failed: second: ValueError: a wrong one",
         ]
-    told = json.loads(runs(api, "show", run_id, "--json").output)
-    assert (told["steps"], told["blocked"]) == (STEPS, False)
+    result = json.loads(runs(api, "show", run_id, "--json").output)
+    assert (result["steps"], result["blocked"]) == (STEPS, False)
     assert isinstance(runs(api, "show", "nothing").exception, NotFound)
 
 
@@ -157,12 +157,12 @@ REASON = 'Kubeflow\'s driver: failed to resolve inputs: input parameter "count" 
 
 
 def test_a_step_that_kubeflows_driver_cannot_prepare_has_failed(api: Api, run_id: str) -> None:
-    """The server tells of it as of a step that was skipped."""
+    """The server reports it like a step that was skipped."""
     steps = {"first": "SUCCEEDED", "second": UNPREPARED}
     api.store.set_state(run_id, "FAILED", steps, {"second": DRIVER})
-    told = json.loads(runs(api, "show", run_id, "--json").output)
-    assert told["steps"] == {"first": "SUCCEEDED", "second": "FAILED"}
-    assert told["failed"] == [{"step": "second", "reason": REASON, "gate": False}]
+    result = json.loads(runs(api, "show", run_id, "--json").output)
+    assert result["steps"] == {"first": "SUCCEEDED", "second": "FAILED"}
+    assert result["failed"] == [{"step": "second", "reason": REASON, "gate": False}]
     assert runs(api, "logs", run_id).output == DRIVER
     api.store.logs.clear()
     [failed] = json.loads(runs(api, "show", run_id, "--json").output)["failed"]
@@ -207,7 +207,7 @@ def test_a_gate_that_could_not_be_prepared_has_not_blocked(api: Api) -> None:
 
 
 def test_a_step_whose_pod_cannot_start_has_kubernetes_reason(api: Api, run_id: str) -> None:
-    """The server tells of it as of one that runs; Argo writes reason and message of the pod."""
+    """The server reports it like a running one; Argo writes reason and message of the pod."""
     api.store.set_state(run_id, "RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"})
     [pod] = [
         node
@@ -239,8 +239,8 @@ def test_a_followed_run_says_once_why_a_pod_waits(
     assert done.output.count(f"    waiting  second: {pod['message']}\n") == 1
     looks.clear()
     api.store.set_state(run_id, "RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"})
-    told = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url, "--json"])
-    assert json.loads(told.stdout)["state"] == "CANCELED"
+    result = CliRunner().invoke(cli, ["follow", run_id, "--endpoint", api.url, "--json"])
+    assert json.loads(result.stdout)["state"] == "CANCELED"
 
 
 def test_a_run_that_ends_before_its_first_step_has_the_drivers_reason(

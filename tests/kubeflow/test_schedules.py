@@ -163,7 +163,7 @@ def test_a_schedule_whose_object_is_gone_is_made_anew(
     assert schedules.delete("nightly").recurring_run_id == made.recurring_run_id
 
 
-def test_what_a_server_does_not_delete_is_told(schedules: Schedules, api: Api) -> None:
+def test_what_a_server_does_not_delete_is_reported(schedules: Schedules, api: Api) -> None:
     old = schedules.put(submission(), nightly())
     api.store.lost.add(old.recurring_run_id)
     for change in (
@@ -193,7 +193,7 @@ def test_a_week_of_downtime_gives_one_run(
     schedules: Schedules, api: Api, clock: Clock, ours: bool
 ) -> None:
     made = schedules.put(submission(), nightly())
-    if not ours:  # what Kubeflow does unless it is told otherwise
+    if not ours:  # Kubeflow's default
         api.store.recurring[made.recurring_run_id]["no_catchup"] = False
     clock.now += 7 * DAY
     count = 0
@@ -263,7 +263,7 @@ def test_every_form_that_fires_each_second_is_refused(seconds: str) -> None:
         checked_cron(cron)
 
 
-def test_some_seconds_in_a_row_are_refused_and_told() -> None:
+def test_some_seconds_in_a_row_are_refused_with_a_message() -> None:
     with pytest.raises(ConfigError, match="start a run at the seconds 10 and 11"):
         checked_cron("*/20,10-11 0 2 * * *")
 

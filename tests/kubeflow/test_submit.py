@@ -106,7 +106,7 @@ def test_somebody_else_may_be_faster(
 
 def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     run_id = server.submit(submission())
-    told: list[tuple[str, str]] = []
+    result: list[tuple[str, str]] = []
     script = [
         ("RUNNING", {"first": "RUNNING"}),
         ("RUNNING", {"first": "SUCCEEDED", "second": "RUNNING"}),
@@ -115,7 +115,7 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
     ]
 
     def changed(step: str, state: str) -> None:
-        told.append((step, state))
+        result.append((step, state))
 
     class Scripted:
         def run_state(self, run_id: str) -> RunState:
@@ -125,7 +125,7 @@ def test_followed_to_its_end(server: KubeflowServer, api: Api) -> None:
             return server.run_state(run_id)
 
     state = follow(Scripted(), run_id, changed, poll_s=0.01)
-    assert told == [
+    assert result == [
         ("first", "RUNNING"),
         ("first", "SUCCEEDED"),
         ("second", "RUNNING"),
@@ -329,7 +329,7 @@ def test_following_outlasts_a_server_that_is_away_for_a_while(
     api.broken = 3
     troubles: list[KubeflowError] = []
     state = follow(server, run_id, poll_s=0.01, troubled=troubles.append)
-    assert (state.state, len(troubles)) == ("CANCELED", 1), "told once, not with each request"
+    assert (state.state, len(troubles)) == ("CANCELED", 1), "reported once, not with each request"
     api.broken = 1000
     with pytest.raises(KubeflowError, match="answered 503: a web page") as caught:
         follow(server, run_id, poll_s=0.01, patience_s=0.05)
@@ -354,7 +354,7 @@ def test_a_run_whose_follower_loses_the_server_goes_on(server: KubeflowServer, a
         follow(server, run_id, lock, poll_s=0.01)
 
 
-def test_whoever_stops_following_is_told_how_the_run_is_ended(
+def test_whoever_stops_following_reads_how_the_run_is_ended(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With --json nothing has named the run before."""
@@ -370,7 +370,7 @@ def test_whoever_stops_following_is_told_how_the_run_is_ended(
     assert f"skymill runs stop {run_id}" in done.stderr
 
 
-def test_an_outage_is_told_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_is_reported_at_once(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", lambda seconds: None)
     run_id = connect(api.url).submit(submission()).run_id
     api.store.set_state(run_id, "SUCCEEDED", {"first": "SUCCEEDED"})
@@ -472,7 +472,7 @@ BLOCKED = "GateFailed: gate 'evaluation' blocked the run: 1 of 3 failed"
         ({"train": "FAILED", "check": "SUCCEEDED"}, {}, 1),
     ],
 )
-def test_a_gate_that_blocks_is_told_from_whatever_else_fails(
+def test_a_gate_that_blocks_is_distinguished_from_whatever_else_fails(
     server: KubeflowServer, api: Api, steps: dict, logs: dict, code: int
 ) -> None:
     """By what the package defines and the gate has said, whatever the steps are named."""
@@ -481,10 +481,12 @@ def test_a_gate_that_blocks_is_told_from_whatever_else_fails(
     api.store.set_state(run_id, "FAILED", steps, logs)
     done = skymill(api, "follow", run_id)
     assert done.exit_code == code, done.output
-    told = json.loads(skymill(api, "follow", run_id, "--json").output)
-    assert told["blocked"] is (code == 3)
-    assert told["steps"] == steps
-    assert {one["step"] for one in told["failed"]} == {k for k, v in steps.items() if v == "FAILED"}
+    result = json.loads(skymill(api, "follow", run_id, "--json").output)
+    assert result["blocked"] is (code == 3)
+    assert result["steps"] == steps
+    assert {one["step"] for one in result["failed"]} == {
+        k for k, v in steps.items() if v == "FAILED"
+    }
 
 
 def test_a_run_that_a_gate_blocks_ends_submit_and_the_notebook_alike(
@@ -549,7 +551,7 @@ def test_the_package_of_a_run_is_in_the_run_or_its_version(
         (["-c", "skymill.yaml"], "not both"),
     ],
 )
-def test_a_wrong_call_is_told(api: Api, package_path: str, words: list, message: str) -> None:
+def test_a_wrong_call_is_reported(api: Api, package_path: str, words: list, message: str) -> None:
     done = skymill(api, "submit", "-p", package_path, *words)
     assert done.exit_code == 2
     assert message in done.output
@@ -612,7 +614,7 @@ def test_who_has_several_users_asks_for_a_namespace(package_path: str) -> None:
         (403, "PermissionDenied: User 'anna' is not authorized", False),
     ],
 )
-def test_what_may_pass_is_told_from_what_will_not(
+def test_what_may_pass_is_distinguished_from_what_will_not(
     status: int, message: str, transient: bool
 ) -> None:
     error = response_error("start a run", "http://k", status, json.dumps({"message": message}))
@@ -620,7 +622,7 @@ def test_what_may_pass_is_told_from_what_will_not(
     assert message in str(error)
 
 
-def test_a_server_that_is_not_there_is_told() -> None:
+def test_a_server_that_is_not_there_is_reported() -> None:
     with api_server() as api:
         url = api.url
     with pytest.raises(KubeflowError, match=r"cannot be reached \(.*refused\)") as caught:

@@ -68,13 +68,13 @@ def test_every_worker_learns_of_all_and_of_itself(
 ) -> None:
     cluster, api, _ = there
     said = run(api, "import os; print(os.environ['TF_CONFIG'])")
-    told = {line[:10]: json.loads(line[11:]) for line in said.splitlines() if line[0] == "["}
-    assert set(told) == {"[worker 0]", "[worker 1]"}
-    assert [told[key]["task"] for key in sorted(told)] == [
+    result = {line[:10]: json.loads(line[11:]) for line in said.splitlines() if line[0] == "["}
+    assert set(result) == {"[worker 0]", "[worker 1]"}
+    assert [result[key]["task"] for key in sorted(result)] == [
         {"type": "worker", "index": 0},
         {"type": "worker", "index": 1},
     ]
-    clusters = [one["cluster"]["worker"] for one in told.values()]
+    clusters = [one["cluster"]["worker"] for one in result.values()]
     assert clusters[0] == clusters[1]
     assert len(set(clusters[0])) == 2
     assert PATH not in cluster.objects, "deleted at the end"
@@ -198,7 +198,7 @@ def test_a_set_that_is_being_deleted_is_waited_for(
     assert "[worker 0] done" in run(api, "print('done')")
 
 
-def test_why_pods_wait_is_told(there: tuple[Cluster, KubernetesApi, Controller]) -> None:
+def test_why_pods_wait_is_reported(there: tuple[Cluster, KubernetesApi, Controller]) -> None:
     _, api, controller = there
     controller.unschedulable = "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."
 

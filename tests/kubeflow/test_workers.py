@@ -27,7 +27,7 @@ EPOCHS = 8
 
 
 def job_in(folder: Path) -> Job:
-    """A training on the toy examples, as the step's executor is told it."""
+    """A training on the toy examples, as the step's executor gets it."""
     root = write_examples(folder / "step" / "examples")
     patterns = [(f"{root}/Split-{split}/*",) for split in ("train", "eval")]
     train = {"model": {"kind": "small_cnn", "filters": [4]}, "epochs": EPOCHS, "batch_size": 8}

@@ -1,4 +1,4 @@
-"""A pipeline of two steps, small enough to be read, for tests of what surrounds a run."""
+"""A pipeline of two steps, small enough to read, for tests of the parts around a run."""
 
 import json
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ json.dump({}, open(path, "w"))
 
 
 def tiny_spec(*steps: str, gates: Sequence[str] = (), image: str = "a:1") -> dict[str, Any]:
-    """Steps without an order, or two one after the other; `count` may be chosen.
+    """Returns a specification of unordered steps, or of two in sequence, with a parameter `count`.
 
-    Of the steps `gates` have the arguments of one. Only the two are there to be run. Each has an
-    argument of its own: the backend takes steps of one container for one component.
+    The steps in `gates` have a gate's arguments. Only the two can be run. Each has an argument of
+    its own, since the backend treats steps with equal containers as one component.
     """
     steps = steps or ("first", "second")
     command = ["python", "-c", _STEP]

@@ -1,4 +1,4 @@
-"""Running the command line in a process of its own: a fresh one as a user does, or a warm one."""
+"""Runs the command line in a separate process: a fresh one, as a user does, or a warm one."""
 
 import json
 import os
@@ -41,13 +41,13 @@ def skymill() -> Callable[..., Run]:
 
 @pytest.fixture(scope="session")
 def warm_skymill() -> Callable[..., Run]:
-    """As `skymill`, with the libraries imported: for runs whose start is not what is tested."""
+    """As `skymill`, with the libraries imported, for tests that do not concern the start."""
     return call_warm_skymill
 
 
 @pytest.fixture(scope="session")
 def run_config() -> Callable[..., tuple[Run, dict]]:
-    """Runs an example configuration, changed in places, and gives back its JSON summary."""
+    """Runs an example configuration with changes, and returns its JSON summary."""
 
     def run(source: Path, folder: Path, **changes: dict) -> tuple[Run, dict]:
         tree = yaml.safe_load(source.read_text())
@@ -64,7 +64,7 @@ def run_config() -> Callable[..., tuple[Run, dict]]:
 
 @pytest.fixture
 def pretrained(shared_data) -> Callable[[Path], dict]:
-    """For `run_config`: the `train` of an example, with the weights where they lie."""
+    """For `run_config`: the `train` section of an example, with the local path of the weights."""
 
     def changed(example: Path) -> dict:
         [weights] = shared_data("models/mobilenet_v2_035_224_no_top").glob("*.h5")

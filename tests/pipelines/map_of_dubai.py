@@ -20,7 +20,7 @@ from serving.store.versions import newest_version
 
 
 def mean_iou(found, truth, count):
-    """Mean intersection over union of the classes that are there; truth of 255 is not counted."""
+    """Computes mean intersection over union of the classes that occur, without truth of 255."""
     known = truth != 255
     pairs = np.bincount(truth[known].astype(int) * 256 + found[known], minlength=count * 256)
     matrix = pairs.reshape(count, 256)[:, :count]

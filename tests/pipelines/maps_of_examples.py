@@ -1,4 +1,4 @@
-"""Maps by the models of the examples, beside annotations: one score for objects and footprints."""
+"""Maps by the examples' models against annotations: one score for objects and footprints."""
 
 import csv
 import json
@@ -31,7 +31,7 @@ class Score(NamedTuple):
 
 
 def score_of(found, true, least_iou=0.5):
-    """Matches areas one to one, the largest overlaps first, from an overlap (IoU) on."""
+    """Matches areas one to one, the largest overlaps first, above a least overlap (IoU)."""
     tree = shapely.STRtree(true)
     mine, theirs = tree.query(found, predicate="intersects")
     shared = shapely.area(shapely.intersection(found[mine], true[theirs]))

@@ -60,7 +60,7 @@ def test_every_command_explains_itself(command, skymill):
 
 
 def test_help_is_quick(skymill):
-    """The fastest of three: the others tell of the machine and not of the program."""
+    """Returns the fastest of three: the others measure the machine, not the program."""
     times = []
     for _ in range(3):
         began = time.monotonic()
@@ -69,7 +69,7 @@ def test_help_is_quick(skymill):
     assert min(times) < 2  # the promise is half a second; a busy machine may take longer
 
 
-def test_a_wrong_command_is_told_and_exits_with_2(skymill):
+def test_a_wrong_command_is_reported_and_exits_with_2(skymill):
     done = skymill("rnu")
     assert done.returncode == 2
     assert "No such command 'rnu'" in done.stderr

@@ -42,7 +42,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one():
     assert "trian: unknown key. Did you mean 'train'?" in refusal(trian={})
 
 
-def test_an_unknown_key_inside_a_kind_is_told_from_that_kinds_keys():
+def test_an_unknown_key_inside_a_kind_is_distinguished_from_that_kinds_keys():
     text = refusal(train={"model": {"kind": "small_cnn", "fliters": [8]}})
     assert "train.model.small_cnn.fliters: unknown key. Did you mean 'filters'?" in text
 

@@ -71,14 +71,14 @@ def test_code_that_does_not_fit_stops_a_check(
 
 
 @pytest.mark.parametrize(
-    ("build", "code", "told"),
+    ("build", "code", "reported"),
     [
         ("absent_package.models:build", 0, "not checked: train.model.build: absent_package is not"),
         ("skymill_example.nothing:build", 2, "there is no module skymill_example.nothing"),
     ],
 )
 def test_config_check_says_what_it_did_not_check(
-    tmp_path: Path, skymill: Any, build: str, code: int, told: str
+    tmp_path: Path, skymill: Any, build: str, code: int, reported: str
 ) -> None:
     (tmp_path / "photos").mkdir()
     tree = config(model=model(build)).model_dump(mode="json", include={"name", "train"})
@@ -86,4 +86,4 @@ def test_config_check_says_what_it_did_not_check(
     (tmp_path / "skymill.yaml").write_text(json.dumps({**tree, "push": {"model_dir": "models"}}))
     done = skymill("config", "check", cwd=tmp_path)
     assert done.returncode == code
-    assert told in done.stderr
+    assert reported in done.stderr

@@ -9,7 +9,7 @@ import pytest
 
 
 @pytest.mark.parametrize("command", [["--help"], ["config", "json-schema"]], ids=["short", "long"])
-def test_a_full_disk_for_the_output_is_told_in_one_sentence(
+def test_a_full_disk_for_the_output_is_reported_in_one_sentence(
     command: list[str], repository: Path
 ) -> None:
     """A short text is written at the end, a long one in the midst."""

@@ -7,7 +7,7 @@ from pipelines.config.tree import parse_config
 from pipelines.definition.learnable import require_learnable
 
 
-def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):
+def test_a_source_with_nothing_to_learn_is_reported_at_once(tmp_path):
     tree = {
         "name": "tiles",
         "ingest": {
@@ -27,7 +27,7 @@ def test_a_source_with_nothing_to_learn_is_told_at_once(tmp_path):
         ({"kind": "preset", "preset": "resnet18"}, "'resnet18'.*resnet_18"),
     ],
 )
-def test_a_network_that_has_no_such_name_is_told_at_once(tmp_path, model, message):
+def test_a_network_that_has_no_such_name_is_reported_at_once(tmp_path, model, message):
     tree = {
         "name": "photos",
         "ingest": {"source": {"kind": "folders", "uri": "photos"}},
@@ -38,7 +38,7 @@ def test_a_network_that_has_no_such_name_is_told_at_once(tmp_path, model, messag
         require_learnable(parse_config(tree, base_dir=str(tmp_path)))
 
 
-def test_one_class_alone_is_told_at_once(tmp_path):
+def test_one_class_alone_is_reported_at_once(tmp_path):
     tree = {
         "name": "photos",
         "ingest": {"source": {"kind": "folders", "uri": "photos"}, "classes": ["roof"]},

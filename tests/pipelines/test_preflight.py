@@ -73,18 +73,18 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("tree", "told"), CASES)
+@pytest.mark.parametrize(("tree", "message"), CASES)
 def test_what_is_not_there_is_named_by_the_check_and_before_a_run(
-    tree: dict[str, Any], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tree: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("skymill.yaml").write_text(yaml.safe_dump(tree))
     raised = CliRunner().invoke(check, []).exception
     assert isinstance(raised, ConfigError)
-    assert told.format(tmp_path) in str(raised)
+    assert message.format(tmp_path) in str(raised)
     record = execute(load_config("skymill.yaml"), "skymill.yaml")
     assert record.outcome == "failed"
-    assert told.format(tmp_path) in record.reason
+    assert message.format(tmp_path) in record.reason
 
 
 def test_all_that_is_missing_is_named_at_once_and_nothing_where_all_is_there(
@@ -131,7 +131,7 @@ def configured(tmp_path: Path, **places: Any) -> PipelineConfig:
 
 @pytest.mark.parametrize("place", ["file/below", "/proc/none", "/sys/none", "file"])
 @pytest.mark.parametrize("name", ["workspace", "push.model_dir"])
-def test_a_folder_that_cannot_be_written_is_told_before_anything_is_read(
+def test_a_folder_that_cannot_be_written_is_reported_before_anything_is_read(
     name: str, place: str, tmp_path: Path
 ) -> None:
     given = {"workspace": place} if name == "workspace" else {"push": {"model_dir": place}}
@@ -156,7 +156,7 @@ def test_nothing_stays_of_the_attempt_to_write(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_mounted_read_only_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_a_disk_that_is_mounted_read_only_is_reported_in_a_sentence(tmp_path: Path) -> None:
     configured(tmp_path)
     (tmp_path / "skymill").mkdir()
     command = with_own_disk(tmp_path / "skymill", "ro")

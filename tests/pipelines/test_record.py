@@ -60,7 +60,7 @@ def test_a_run_that_goes_on_counts_as_running(tmp_path):
     assert read_record(str(tmp_path)).outcome == RUNNING
 
 
-def test_a_process_is_told_by_its_boot_and_its_start(tmp_path):
+def test_a_process_is_identified_by_its_boot_and_its_start(tmp_path):
     """The clock of the machine knows when a program with an unhandy name was started."""
     program = tmp_path / "a) R 1 (b"
     program.symlink_to(sys.executable)

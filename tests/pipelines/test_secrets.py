@@ -24,12 +24,12 @@ def test_a_run_tells_no_secret_of_its_source(tmp_path: Path, capfd) -> None:
     }
     path.write_text(f"# see {URI}\n{yaml.safe_dump(tree)}")
     record = execute(load_config(str(path)), str(path))
-    told = capfd.readouterr()
+    message = capfd.readouterr()
     assert record.outcome == FAILED
     assert "http://***@127.0.0.1:9/m.csv?***" in record.reason
     left = [file for file in (tmp_path / "skymill").rglob("*") if file.is_file()]
     assert {"run.json", "summary.json", "page.html", "config.yaml"} <= {it.name for it in left}
-    for text in (told.out, told.err, *(it.read_text() for it in left)):
+    for text in (message.out, message.err, *(it.read_text() for it in left)):
         assert not [word for word in SECRETS if word in text]
 
 

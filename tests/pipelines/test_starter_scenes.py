@@ -99,14 +99,14 @@ def proposed(folder: Path, tmp_path: Path) -> tuple[PipelineConfig, str]:
 def test_shapes_on_a_map(tmp_path: Path) -> None:
     put_scene(tmp_path / "data" / "scene.tif")
     put_shapes(tmp_path / "data" / "fields.geojson", ["wheat", "maize", "wheat", "maize", "rye"])
-    config, told = proposed(tmp_path / "data", tmp_path)
+    config, message = proposed(tmp_path / "data", tmp_path)
     source = config.ingest.source
     assert (source.uri, source.labels.kind) == (str(tmp_path / "data" / "scene.tif"), "shapes")
     assert (source.labels.class_field, source.target.to) == ("Species", "mask")
     assert (source.tiling.size_px, config.ingest.image.height_px) == (64, 64)
     assert config.ingest.image.bands == ("red", "nir")
-    assert "1 scenes of 2 bands" in told
-    assert "3 classes (maize, rye, wheat)" in told
+    assert "1 scenes of 2 bands" in message
+    assert "3 classes (maize, rye, wheat)" in message
 
 
 def test_shapes_of_one_class_get_a_background_and_points_become_boxes(tmp_path: Path) -> None:
@@ -122,11 +122,11 @@ def test_shapes_of_one_class_get_a_background_and_points_become_boxes(tmp_path: 
 def test_a_raster_of_classes(tmp_path: Path) -> None:
     put_scene(tmp_path / "data" / "scene.tif")
     put_raster(tmp_path / "data" / "labels.tif", halves())
-    config, told = proposed(tmp_path / "data", tmp_path)
+    config, message = proposed(tmp_path / "data", tmp_path)
     labels = config.ingest.source.labels
     assert (labels.kind, labels.path) == ("class_raster", str(tmp_path / "data" / "labels.tif"))
     assert dict(labels.legend.values) == {1: "class_1", 2: "class_2"}
-    assert "give the classes their names in ingest.source.labels.legend" in told
+    assert "give the classes their names in ingest.source.labels.legend" in message
 
 
 def test_a_mask_for_each_scene(tmp_path: Path) -> None:
@@ -143,10 +143,10 @@ def test_masks_in_folders_as_their_scenes(tmp_path: Path) -> None:
     for at, year in enumerate(("2024", "2025")):
         put_scene(tmp_path / "data" / "images" / year / "ortho.tif", 10_000 * at)
         put_raster(tmp_path / "data" / "masks" / year / "ortho.tif", halves(), 10_000 * at)
-    config, told = proposed(tmp_path / "data", tmp_path)
+    config, message = proposed(tmp_path / "data", tmp_path)
     labels = config.ingest.source.labels
     assert (labels.kind, labels.folder) == ("masks", str(tmp_path / "data" / "masks"))
-    assert "2 scenes of 2 bands" in told
+    assert "2 scenes of 2 bands" in message
 
 
 def test_files_of_a_band_each_are_no_scenes_of_their_own(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_what_is_missing_or_ambiguous_is_said(tmp_path: Path) -> None:
         propose_source(str(tmp_path))
 
 
-def test_a_raster_of_classes_among_several_scenes_is_told(tmp_path: Path) -> None:
+def test_a_raster_of_classes_among_several_scenes_is_reported(tmp_path: Path) -> None:
     put_scene(tmp_path / "1.tif")
     put_scene(tmp_path / "2.tif", 10_000)
     put_raster(tmp_path / "labels.tif", halves())

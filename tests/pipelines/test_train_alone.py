@@ -73,7 +73,7 @@ def test_a_workspace_in_use_is_left_alone(tmp_path: Path) -> None:
     assert not Path(workspace.trainings).exists()
 
 
-def test_one_of_several_workers_is_told_what_to_start(tmp_path: Path) -> None:
+def test_one_of_several_workers_is_refused_with_the_command_to_start(tmp_path: Path) -> None:
     path = config_file(tmp_path)
     workers = {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}
     environment = {
@@ -86,8 +86,8 @@ def test_one_of_several_workers_is_told_what_to_start(tmp_path: Path) -> None:
 def test_the_curve_of_a_training_that_did_not_end_is_as_far_as_it_came(tmp_path: Path) -> None:
     row = {"epoch": 1, "epochs": 9, "loss": 0.5, "val_loss": 0.75}
     (tmp_path / "logs").mkdir()
-    told = "\n".join(json.dumps({**row, "epoch": epoch}) for epoch in (1, 2))
-    (tmp_path / "logs" / "progress.jsonl").write_text(f'{told}\n{{"epoch": 3, "lo')
+    result = "\n".join(json.dumps({**row, "epoch": epoch}) for epoch in (1, 2))
+    (tmp_path / "logs" / "progress.jsonl").write_text(f'{result}\n{{"epoch": 3, "lo')
     assert read_curve(str(tmp_path)) == (
         {"epoch": 1, "loss": 0.5, "val_loss": 0.75},
         {"epoch": 2, "loss": 0.5, "val_loss": 0.75},
@@ -101,10 +101,10 @@ def test_a_training_leaves_a_model_its_logs_and_pictures(tmp_path: Path) -> None
     record_of(workspace, "1", write_examples(tmp_path / "examples"))
     ran = CliRunner().invoke(cli, ["train", str(path), "--profile", "2-3", "--json"])
     assert ran.exit_code == 0, ran.output
-    told = json.loads(ran.stdout)
-    assert [row["epoch"] for row in told["epochs"]] == [1, 2]
-    assert told["best"] == max(told["epochs"], key=lambda row: row["val_accuracy"])
-    folder = Path(told["folder"])
+    result = json.loads(ran.stdout)
+    assert [row["epoch"] for row in result["epochs"]] == [1, 2]
+    assert result["best"] == max(result["epochs"], key=lambda row: row["val_accuracy"])
+    folder = Path(result["folder"])
     assert read_contract(folder / "model").classes == ("water", "forest")
     for name in ("learning_curve.png", "logs/predictions.png", "logs/confusion.png"):
         with Image.open(folder / name) as picture:

@@ -1,4 +1,4 @@
-"""SavedModels with the served signatures, whose answers are known without them."""
+"""SavedModels with the served signatures and known answers."""
 
 import tensorflow as tf
 

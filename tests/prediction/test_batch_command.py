@@ -18,7 +18,7 @@ def batch(archive, photographs_model, tmp_path, monkeypatch):
     return lambda *flags: CliRunner().invoke(command, [*fixed, *flags])
 
 
-def test_rejects_within_the_limit_are_told_and_others_are_a_gate(batch, tmp_path):
+def test_rejects_within_the_limit_are_reported_and_others_are_a_gate(batch, tmp_path):
     found = batch()  # one of 41, where 5 % are allowed
     assert (found.exit_code, "rejected: corrupt 1" in found.output) == (0, True)
     strict = batch("--max-reject-fraction", "0.02")

@@ -108,7 +108,7 @@ def test_tiles_that_a_map_lacks_are_no_images(tmp_path):
     assert _summary(MapReject("poor", "unknown_band", "nir")).rejects == {"unknown_band": 1}
 
 
-def test_of_two_runs_into_one_folder_the_second_is_told(tmp_path):
+def test_of_two_runs_into_one_folder_the_second_is_refused(tmp_path):
     paths = PredictionPaths(str(tmp_path / "out"), 1, "parquet")
     with only_run_into(paths):
         with pytest.raises(TransientDataError, match="another run writes into .*/out"):  # noqa: SIM117

@@ -114,7 +114,7 @@ def test_the_python_of_these_tests_suits(repository: Path) -> None:
         ("Windows", "AMD64", None, "WSL"),
     ],
 )
-def test_a_system_without_wheels_is_told_so(
+def test_a_system_without_wheels_is_refused(
     system: str, machine: str, glibc: tuple[int, int] | None, problem: str | None
 ) -> None:
     found = bootstrap.unsupported(system, machine, glibc)

@@ -30,7 +30,7 @@ class RunningServer:
 
 @pytest.fixture(scope="session")
 def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SavedModel that tells blue, green and red images apart."""
+    """A SavedModel that distinguishes blue, green and red images."""
     from tests.serving.models import save_colours
 
     return save_colours(tmp_path_factory.mktemp("saved") / "colours")
@@ -141,14 +141,14 @@ def _server_in_thread(config: Any) -> Iterator[RunningServer]:
 
 
 def copy_version(saved: Path, base: Path, version: int) -> Path:
-    """Put a model into a version folder as a careful copy does: out of sight, then renamed."""
+    """Puts a model into a version folder like a careful copy: hidden first, then renamed."""
     hidden = base / f".copy-{version}"
     shutil.copytree(saved, hidden)
     return hidden.rename(base / str(version))
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Poll a condition that is to come true soon."""
+    """Polls a condition that should soon become true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

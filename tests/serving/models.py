@@ -22,7 +22,7 @@ BLUE, GREEN, RED = jpeg((0, 0, 255)), jpeg((0, 255, 0)), jpeg((255, 0, 0))
 
 
 class ColourModel(tf.Module):
-    """Tells which channel an image has most of, in the form of the served contract."""
+    """Classifies an image by its strongest channel, in the form of the served contract."""
 
     def __init__(self, bias: float = 0.0) -> None:
         super().__init__()

@@ -273,7 +273,7 @@ def test_a_version_that_another_program_wrote_under_a_killed_pushs_number_stays(
     age(bucket)
     push(store, model, None)
     assert f"{BASE}/1/theirs" in bucket.objects
-    assert f"{BASE}/1/empty" in bucket.objects, "whose it is cannot be told any more"
+    assert f"{BASE}/1/empty" in bucket.objects, "whose it is cannot be message any more"
     assert not [key for key in bucket.objects if "/.push/1-" in key]
 
 
@@ -390,7 +390,7 @@ def test_a_listing_cut_short_deletes_nothing(
     assert not [key for key in bucket.objects if "/.push/1-" in key], "the room may go"
 
 
-def test_what_a_store_refuses_is_told_with_its_address(
+def test_what_a_store_refuses_is_reported_with_its_address(
     bucket: Bucket, store: BucketVersions, model: Path
 ) -> None:
     bucket.forbidden = True
@@ -538,11 +538,11 @@ def test_the_command_follows_a_bucket_without_tensorflow_until_it_is_told_to_sto
         push(store, model, 1)
         _until(lambda: numbers(folder) == [1, 2])
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=10)
+        _, message = process.communicate(timeout=10)
     assert process.returncode == 0
-    assert f"version 2 is in {folder}" in told
-    assert "tensorflow" not in told
-    assert "apache_beam" not in told
+    assert f"version 2 is in {folder}" in message
+    assert "tensorflow" not in message
+    assert "apache_beam" not in message
 
 
 @pytest.mark.slow

@@ -106,7 +106,7 @@ def test_no_images_no_request(client: PredictClient) -> None:
     assert client.predict([]) == []
 
 
-def test_a_bad_image_is_told_in_the_models_words(client: PredictClient) -> None:
+def test_a_bad_image_is_reported_in_the_models_words(client: PredictClient) -> None:
     with pytest.raises(BadImage, match="Unknown image file format"):
         client.predict([RED, b"not an image"])
 

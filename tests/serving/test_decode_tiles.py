@@ -104,10 +104,10 @@ def test_stored_numbers_must_mean_what_they_meant_in_training():
     ):
         with pytest.raises(tf.errors.InvalidArgumentError) as caught:
             decode_tiles([encode_payload(pixels, BANDS, scalings=other)], SPEC, learnt)
-        told = (
+        reported = (
             "wrong_values: scale and offset of B08, B02 were 1 0, 0.0001 -0.1 in training, and are"
         )
-        assert f"{told} {found}" in caught.value.message
+        assert f"{reported} {found}" in caught.value.message
 
 
 def test_names_of_any_bytes_make_a_readable_message(decode):

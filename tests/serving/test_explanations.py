@@ -175,10 +175,10 @@ def test_each_method_finds_the_mark_and_a_sheet_shows_it(trained, tmp_path):
     arguments = [str(file), "-o", str(tmp_path / "out"), "--model-base", str(trained), "--json"]
     done = CliRunner().invoke(command, [*arguments, "--method", "occlusion"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["explained"] == "marked"
-    assert told["score"] > 0.9
-    sheet = Image.open(told["files"]["occlusion"])
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert result["explained"] == "marked"
+    assert result["score"] > 0.9
+    sheet = Image.open(result["files"]["occlusion"])
     assert sheet.size == (2 * 320 + 14 + 60, 320 + 40)
 
 
@@ -242,8 +242,8 @@ def test_the_training_examples_behind_an_answer_are_of_its_kind(trained, tmp_pat
     arguments += ["--method", "tracin", "--examples", str(tmp_path / "data-*")]
     done = CliRunner().invoke(command, arguments)
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert [it["key"] for it in told["proponents"]] == [it.key for it in found[1].proponents[:7]]
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert [it["key"] for it in result["proponents"]] == [it.key for it in found[1].proponents[:7]]
 
 
 def test_every_op_is_one_that_stock_tensorflow_serving_has(trained):

@@ -70,7 +70,7 @@ def test_wanted_bands_are_named_as_they_are_wanted(write):
     assert np.array_equal(payload.pixels, pixels[:, :, [3, 0]])
 
 
-def test_a_file_that_names_no_bands_can_be_told_them(write):
+def test_a_file_that_names_no_bands_can_be_given_names(write):
     pixels = chip()
     path = write(pixels, descriptions=None)
     assert sent(path).bands == ("#1", "#2", "#3", "#4")
@@ -93,13 +93,13 @@ def test_missing_bands_are_named_with_those_that_are_there(write):
         sent(write(chip()), bands=("B08", "B11"))
 
 
-def test_a_file_without_a_valid_pixel_is_told(write):
+def test_a_file_without_a_valid_pixel_is_reported(write):
     path = write(np.full((4, 4, 1), 9, np.uint8), descriptions=None, nodata=9)
     with pytest.raises(SkymillError, match="none of its pixels is valid"):
         sent(path)
 
 
-def test_samples_that_a_payload_cannot_hold_are_told(write):
+def test_samples_that_a_payload_cannot_hold_are_reported(write):
     with pytest.raises(SkymillError, match=r"float64; convert them to one of uint8"):
         sent(write(chip("float64")))
 
@@ -137,7 +137,7 @@ def test_a_scene_is_not_taken_for_a_tile(tmp_path):
         sent(path)
 
 
-def test_a_broken_file_is_told(tmp_path):
+def test_a_broken_file_is_reported(tmp_path):
     (tmp_path / "broken.tif").write_bytes(b"II*\x00" + bytes(20))
     with pytest.raises(SkymillError, match="cannot be opened"):
         sent(tmp_path / "broken.tif")

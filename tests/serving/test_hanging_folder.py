@@ -26,7 +26,7 @@ from tests.serving.models import RED
 @contextmanager
 def held(file: Path) -> Iterator[None]:
     """Whoever opens the file waits, as on a mount that is dead, until the block ends."""
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel tells of such a waiter
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel reports such a waiter
     with file.open("r+b") as holder:
         try:
             fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)

@@ -190,7 +190,7 @@ def test_the_contract_lies_with_the_model(exported):
 
 
 @pytest.mark.parametrize("text", [None, "{}", "no JSON"])
-def test_a_folder_without_a_contract_is_told(tmp_path, text):
+def test_a_folder_without_a_contract_is_reported(tmp_path, text):
     if text is not None:
         (tmp_path / "assets.extra").mkdir()
         (tmp_path / "assets.extra" / "contract.json").write_text(text)

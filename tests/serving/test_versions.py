@@ -80,7 +80,7 @@ def test_a_version_is_an_int64_in_plain_digits(name: str, number: int | None) ->
     assert version_number(name) == number
 
 
-def test_what_looks_like_a_version_and_is_none_is_told(base: Path) -> None:
+def test_what_looks_like_a_version_and_is_none_is_reported(base: Path) -> None:
     for name in ("3", "03", str(LARGEST + 1), "\u0667", "latest", ".push-1"):
         make_model(base / name)
     assert [(v.number, v.path.name) for v in versions.list_versions(base)] == [(3, "3")]

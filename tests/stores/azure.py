@@ -1,4 +1,4 @@
-"""As much of Azure's Blob protocol as its clients use for whole objects, on loopback."""
+"""The part of Azure's Blob protocol that clients use for whole objects, on loopback."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""As much of Cloud Storage's XML protocol as its clients use for whole objects, on loopback."""
+"""The part of Cloud Storage's XML protocol that clients use for whole objects, on loopback."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""As much of S3's protocol as its clients use for whole objects, on loopback and in memory."""
+"""The part of S3's protocol that clients use for whole objects, on loopback and in memory."""
 
 import threading
 from collections.abc import Iterator
@@ -13,18 +13,18 @@ from tests.loopback import QuietHandler, http_server
 
 
 class Bucket:
-    """The objects of one bucket by key, the requests that changed it, and what goes wrong.
+    """The objects of one bucket by key, the requests that it got, and its faults.
 
     Attributes:
-        forbidden: whether everything is refused.
-        read_only: keys that may not be written, by a part of them.
-        lost_answer: a part of keys that are copied and yet answered with an error.
-        page_size: how many keys a listing gives at once.
-        failing_page: whether every page but a listing's first is an error.
-        unlisted: keys that listings leave out, as if they had been cut short.
+        forbidden: refuses everything.
+        read_only: a part of keys that may not be written.
+        lost_answer: a part of keys whose copies succeed but are answered with an error.
+        page_size: number of keys in a page of a listing.
+        failing_page: fails every page of a listing but the first.
+        unlisted: keys that listings leave out, as if they were cut short.
         stalled: a part of keys that are not read before `go_on` is set.
-        failing_copies: how many of the next copies fail after their answer has begun.
-        cut_reads: how many of the next reads end after half of the content.
+        failing_copies: number of the next copies that fail after their answer has begun.
+        cut_reads: number of the next reads that end after half of the content.
         failures: statuses that the next requests get instead of an answer.
         requests: method and path of every request.
     """
@@ -114,7 +114,7 @@ class S3Handler(QuietHandler):
             self._put(key, query, data)
 
     def fails(self) -> bool:
-        """Answers with the next failure, where one is left."""
+        """Answers with the next failure, if one is left."""
         self.held.requests.append(f"{self.command} {self.path}")
         if not self.held.failures:
             return False

@@ -1,4 +1,4 @@
-"""Stores on loopback, each by its own protocol and found as a user's environment names it."""
+"""Stores on loopback, each with its own protocol, at the address that the environment names."""
 
 import os
 from collections.abc import Iterator
@@ -47,7 +47,7 @@ class Service:
 def service_on_loopback(
     scheme: str, path: str, monkeypatch: pytest.MonkeyPatch, name: str = "models"
 ) -> Iterator[Service]:
-    """A store of a scheme with one bucket; the environment leads to it."""
+    """Yields a store of a scheme with one bucket, to which the environment points."""
     with _SERVERS[scheme](name) as (url, bucket):
         without_credentials(monkeypatch)
         for variable, value in ENVIRONMENTS[scheme].items():
@@ -56,7 +56,7 @@ def service_on_loopback(
 
 
 def without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides what the machine's own environment and home know of stores."""
+    """Hides the credentials in the machine's own environment and home."""
     for name in list(os.environ):
         if name.startswith(_OTHERS):
             monkeypatch.delenv(name)

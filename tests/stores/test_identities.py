@@ -99,7 +99,7 @@ def test_a_profile_whose_program_prints_the_keys(
         s3.open().write("a", b"2")
 
 
-def test_a_refused_identity_is_told_by_its_source(
+def test_a_refused_identity_is_reported_by_its_source(
     s3: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "token").write_text("expired-token")
@@ -110,8 +110,8 @@ def test_a_refused_identity_is_told_by_its_source(
     monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
     with identity_server(refusal, 400, certificate) as (address, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", address)
-        told = "s3://models/land/a: .*ExpiredToken.*AWS_WEB_IDENTITY_TOKEN_FILE"
-        with pytest.raises(StorageError, match=told) as raised:
+        message = "s3://models/land/a: .*ExpiredToken.*AWS_WEB_IDENTITY_TOKEN_FILE"
+        with pytest.raises(StorageError, match=message) as raised:
             s3.open().write("a", b"1")
     assert "expired-token" not in str(raised.value)
 

@@ -89,7 +89,7 @@ def test_files_and_copies(store: ObjectStore, tmp_path: Path) -> None:
     assert set(store.listing()) == {"b/c"}
 
 
-def test_the_second_to_replace_one_version_is_told(store: ObjectStore) -> None:
+def test_the_second_to_replace_one_version_is_refused(store: ObjectStore) -> None:
     assert store.replace("doc/x", b"1", ABSENT)
     assert not store.replace("doc/x", b"2", ABSENT)
     first = store.revision("doc/x")
@@ -213,7 +213,7 @@ def test_a_signed_address_of_azure_is_not_shown(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("uri", "given", "told"),
+    ("uri", "given", "message"),
     [
         ("s3://b/x", {"AWS_EC2_METADATA_DISABLED": "true"}, "no credentials for S3: set AWS_ACC"),
         ("s3://b/x", {"AWS_ACCESS_KEY_ID": "a"}, "AWS_SECRET_ACCESS_KEY is not: set both"),
@@ -223,12 +223,12 @@ def test_a_signed_address_of_azure_is_not_shown(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_missing_credentials_are_named(
-    uri: str, given: dict[str, str], told: str, monkeypatch: pytest.MonkeyPatch
+    uri: str, given: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_credentials(monkeypatch)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    with pytest.raises(StorageError, match=f"{uri}.*{told}"):
+    with pytest.raises(StorageError, match=f"{uri}.*{message}"):
         open_store(uri).listing()
 
 

@@ -52,7 +52,7 @@ def test_a_writer_that_lost_its_lock_says_so_and_leaves_that_of_the_other(tmp_pa
     assert store.read(".lock") == b"other 1"
 
 
-def test_of_two_runs_into_one_place_of_a_store_the_second_is_told(monkeypatch):
+def test_of_two_runs_into_one_place_of_a_store_the_second_is_refused(monkeypatch):
     monkeypatch.setattr(f"{only_writer.__module__}._BEATS", 300)  # the refusal waits for a beat
     with service_on_loopback("s3", "answers", monkeypatch) as service:
         paths = PredictionPaths(service.uri, 1, "parquet")

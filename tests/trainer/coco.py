@@ -12,11 +12,11 @@ def average_precision(
     truths: Sequence[Sequence[tuple[int, Edges]]],
     answers: Sequence[Sequence[tuple[int, Edges, float]]],
 ) -> float:
-    """At an intersection over union of 0.5.
+    """Computes mean average precision at an intersection over union of 0.5.
 
     Args:
-        truths: of each image its objects: class, and top, left, bottom and right.
-        answers: of each image what was found, with scores.
+        truths: the objects of each image: class, and top, left, bottom and right.
+        answers: the detections of each image, with scores.
     """
     known = [
         {"id": 0, "image_id": image, "category_id": label, "iscrowd": 0} | _box(edges)

@@ -17,7 +17,7 @@ SIDE_PX = 32
 COUNT = 30
 SPLITS = ("train", "train", "train", "eval", "test")
 LEGEND = {"values": {0: "soil", 1: "field", 2: "water"}}
-#: Columns of the manifest that tell each task's truth.
+#: Columns of the manifest with each task's truth.
 COLUMNS = {
     "single_label": {"label": "kind"},
     "multi_label": {"labels": "covers", "empty_labels": "no_class"},
@@ -28,7 +28,7 @@ _COLOURS = np.array([(150, 110, 80), (60, 160, 60), (40, 60, 180)])
 
 
 def write_pictures(folder: Path) -> Path:
-    """Pictures of soil with a field, a lake, both or none, their masks and a manifest; its path."""
+    """Writes pictures of soil with a field, a lake, both or none, masks and a manifest."""
     random = np.random.default_rng(4)
     rows = []
     for number in range(COUNT):
@@ -40,7 +40,7 @@ def write_pictures(folder: Path) -> Path:
             mask[:, : random.integers(8, 17)] = 2
         pixels = _COLOURS[mask] + random.normal(0, 12, (SIDE_PX, SIDE_PX, 3))
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / f"{number:02d}.png")
-        mask[:2, -2:] = 9  # which the legend does not know
+        mask[:2, -2:] = 9  # a value that the legend lacks
         Image.fromarray(mask).save(folder / f"{number:02d}_mask.png")
         covers = [name for name, there in (("field", field), ("water", lake)) if there]
         rows.append(
@@ -93,7 +93,7 @@ def _houses_config(folder: Path) -> IngestConfig:
 
 
 def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
-    """An Examples artifact's folder; gives the class names."""
+    """Writes an Examples artifact's folder; returns the class names."""
     listing = list_source(config)
     by_split = defaultdict(list)
     family = family_of(config.source)
@@ -106,7 +106,7 @@ def write_examples(config: IngestConfig, root: Path) -> tuple[str, ...]:
 
 
 def write_houses(folder: Path) -> None:
-    """Pictures of a meadow with a house or two, and their boxes as a COCO file."""
+    """Writes pictures of a meadow with a house or two, and their boxes as a COCO file."""
     random = np.random.default_rng(6)
     (folder / "houses").mkdir()
     images, boxes = [], []

@@ -1,4 +1,4 @@
-"""A toy data set on disk: two classes that a tiny model tells apart."""
+"""A toy data set on disk: two classes that a tiny model can separate."""
 
 import json
 from collections.abc import Callable

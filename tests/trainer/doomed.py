@@ -1,7 +1,7 @@
 """A training that kills itself: `python -m tests.trainer.doomed FOLDER STRATEGY STEPS...`.
 
-After so many steps the process gets a real SIGKILL; with 0 it comes to its end. Several numbers
-are several trainings one after another, in FOLDER/0, FOLDER/1 and so on.
+After STEPS steps the process gets a real SIGKILL; with 0 the training ends normally. Several
+numbers are several trainings in sequence, in FOLDER/0, FOLDER/1 and so on.
 """
 
 import os
@@ -31,8 +31,8 @@ from trainer.training.config import (
 from trainer.training.fit import History, fit
 from trainer.training.steps import StepLoop
 
-#: All that must survive: a schedule, an average of the weights, patience, random layers; and the
-#: random views of `train`.
+#: Everything that must survive: a schedule, an average of the weights, patience, random layers; and
+#: the random views of `train`.
 CONFIG = TrainConfig(
     model=SmallCnn(filters=(4, 8)),
     batch_size=8,
@@ -47,7 +47,7 @@ CONFIG = TrainConfig(
 
 
 def train(folder: str, strategy: tf.distribute.Strategy, plain: bool = False) -> History:
-    """Fits a small model in a folder, from where it was left there."""
+    """Fits a small model in a folder, resuming from the state there."""
     in_parts = {"model": PLAIN, "batch_size": 4, "accumulate": 2}
     config = CONFIG.model_copy(update=in_parts) if plain else CONFIG
     keras.utils.set_random_seed(5)
@@ -66,7 +66,7 @@ class Doomed(StepLoop):
     left = 0
 
     def train(self, batches):
-        """A step, if there is one left."""
+        """Runs a step, or kills the process if none is left."""
         Doomed.left -= 1
         if Doomed.left == -1:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -74,7 +74,7 @@ class Doomed(StepLoop):
 
 
 def main(folder: str, name: str, *steps: str) -> None:
-    """Trains as often as there are numbers."""
+    """Runs a training for each number."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     strategy = make_strategy(StrategyName(name))

@@ -1,6 +1,6 @@
-"""A training that goes on until somebody kills it: `python -m tests.trainer.endless FOLDER`.
+"""A training that runs until it is killed: `python -m tests.trainer.endless FOLDER`.
 
-With a second argument it goes on where it was killed, and ends after that many epochs.
+With a second argument it resumes where it was killed, and ends after that many epochs.
 """
 
 import sys
@@ -18,7 +18,7 @@ from trainer.training.fit import fit
 def train(folder: str, epochs: int) -> None:
     """Fits a small model with dropout and batch normalisation in a folder."""
     model = SmallCnn(filters=(4, 8))
-    # A constant rate, so that the number of epochs decides nothing but the end.
+    # A constant rate, so that the number of epochs affects only the end.
     config = TrainConfig(
         model=model, batch_size=8, epochs=epochs, schedule="constant", early_stopping=None
     )

@@ -4,5 +4,5 @@ from trainer.tasks.single_label import SingleLabel
 
 
 def of_classes(count: int) -> SingleLabel:
-    """One of so many classes an image."""
+    """Returns the objective of one class per image out of `count`."""
     return SingleLabel(tuple(f"class {index}" for index in range(count)))

@@ -10,7 +10,7 @@ import keras_hub
 
 SIDE_PX = 64
 SHAPE = (SIDE_PX, SIDE_PX, 3)
-#: Pixels of 0 to 255 as ImageNet's networks of KerasHub want them: less the mean, by the deviation.
+#: Scaling of pixels of 0 to 255 for KerasHub's ImageNet networks: less the mean, by the deviation.
 MEAN, STDDEV = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 SCALE = [1 / 255 / each for each in STDDEV]
 OFFSET = [-mean / stddev for mean, stddev in zip(MEAN, STDDEV, strict=True)]
@@ -105,23 +105,23 @@ FAMILIES = {
 
 
 def write_preset(family: str, folder: Path) -> keras.Model:
-    """Saves a network with weights as if they were learnt; all of them differ from fresh ones.
+    """Saves a network with weights like learnt ones, all of which differ from fresh ones.
 
     Returns:
-        What KerasHub itself reads back: DINOv2 makes its position embeddings anew.
+        The network that KerasHub reads back: DINOv2 makes its position embeddings anew.
     """
     copy_preset(family, folder)
     return keras_hub.models.Backbone.from_preset(str(folder))
 
 
 def copy_preset(family: str, folder: Path) -> None:
-    """Saves what `write_preset` does, without the time that reading it back takes."""
+    """Saves the same as `write_preset`, without the time to read it back."""
     shutil.copytree(_saved(family).name, folder, dirs_exist_ok=True)
 
 
 @functools.cache
 def _saved(family: str) -> tempfile.TemporaryDirectory[str]:
-    """The same preset is made once, for all tests of this process, with which it goes."""
+    """Makes a preset once for all tests of this process, and removes it at the end."""
     folder = tempfile.TemporaryDirectory(prefix=f"{family}-")
     keras.utils.set_random_seed(11)
     network = FAMILIES[family]()

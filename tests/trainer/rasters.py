@@ -17,12 +17,12 @@ SPEC = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX, bands=BANDS)
 
 
 def toy_tile(label, random):
-    """uint16 (H, W, 4) that differs in near infrared alone, and which pixels are valid."""
+    """Returns uint16 (H, W, 4) that differs only in near infrared, and a mask of valid pixels."""
     pixels = random.normal((900, 800, 600, 700), 90, (SIDE_PX, SIDE_PX, 4))
     pixels[..., 3] += 2500 * label
     valid = np.ones((SIDE_PX, SIDE_PX), bool)
     valid[: random.integers(0, SIDE_PX // 2)] = False
-    pixels[~valid] = 65535  # no data, which would drown the rest
+    pixels[~valid] = 65535  # no data, which would swamp the statistics
     return pixels.astype(np.uint16), valid
 
 
@@ -64,7 +64,7 @@ def write_records(path: Path, examples) -> str:
 
 
 def write_tiles(root: Path) -> dict[str, list]:
-    """An Examples artifact's folder; gives the (pixels, valid, label) of each split."""
+    """Writes an Examples artifact's folder; returns the (pixels, valid, label) of each split."""
     random = np.random.default_rng(5)
     written = {}
     for split, count in COUNTS.items():

@@ -29,14 +29,14 @@ def test_an_example_without_valid_pixels_says_nothing(tmp_path):
     assert (scale.mean, scale.stddev) == ((3.0,), (2.0,))
 
 
-def test_a_band_that_was_not_ingested_is_told(tmp_path):
+def test_a_band_that_was_not_ingested_is_reported(tmp_path):
     tile = toy_tile(0, np.random.default_rng(0))
     file = write_records(tmp_path / "records", [toy_example(*tile, 0)])
     with pytest.raises(DataError, match=r"image/mean_swir and .*image\.bands"):
         band_scale([file], (*BANDS, "swir"))
 
 
-def test_files_without_examples_are_told(tmp_path):
+def test_files_without_examples_are_reported(tmp_path):
     with pytest.raises(DataError, match="hold no example"):
         band_scale([write_records(tmp_path / "records", [])], BANDS)
 

@@ -45,7 +45,7 @@ def test_one_worker_is_no_cluster():
         (tf_config(None, worker=["a:1", "b:2"]), "does not name the task of this process"),
     ],
 )
-def test_what_cannot_be_is_told_with_what_would_be_right(text, why):
-    with pytest.raises(ConfigError, match=why) as told:
+def test_what_cannot_be_is_reported_with_what_would_be_right(text, why):
+    with pytest.raises(ConfigError, match=why) as message:
         parse_tf_config(text)
-    assert '"task": {"type": "worker", "index": 0}' in str(told.value)
+    assert '"task": {"type": "worker", "index": 0}' in str(message.value)

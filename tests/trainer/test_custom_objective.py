@@ -128,7 +128,7 @@ def test_a_search_knows_which_way_a_metric_is_better():
         ),
     ],
 )
-def test_what_cannot_be_learnt_with_is_told_before_the_first_step(loss, metrics, message):
+def test_what_cannot_be_learnt_with_is_reported_before_the_first_step(loss, metrics, message):
     measures = customised(
         loss and {"build": loss},
         [{"name": f"own_{number}", "build": build} for number, build in enumerate(metrics)],

@@ -91,6 +91,6 @@ def test_padding_keeps_the_weights_and_leaves_alone_what_is_padded():
     for mine, theirs in zip(twin.get_weights(), network.get_weights(), strict=True):
         assert np.array_equal(mine, theirs)
     names = [[layer.name for layer in each.layers[1:]] for each in (twin, network)]
-    assert names[0] == names[1], "blocks are told by them"
+    assert names[0] == names[1], "blocks are message by them"
     plain = keras.applications.ResNet50(weights=None, include_top=False, input_shape=(96, 96, 3))
     assert padded(plain) is plain, "what is padded already stays as it is"

@@ -35,7 +35,7 @@ def network():
         ("stem_conv", None),
     ],
 )
-def test_a_block_is_told_by_the_names_of_its_layers(layer, block):
+def test_a_block_is_found_by_the_names_of_its_layers(layer, block):
     assert block_name(layer) == block
 
 
@@ -74,7 +74,7 @@ def test_each_block_learns_slower_than_the_one_above_it():
     assert rate_factors(body, variables, 0.5) == (1, 0.5**4, 0.5**3, 0.5**3, 0.5**2, 0.5)
 
 
-def test_a_share_of_the_blocks_is_rounded_up_and_too_many_are_told():
+def test_a_share_of_the_blocks_is_rounded_up_and_too_many_are_reported():
     body = network()
     assert blocks_to_learn(Stage(train="top", epochs=1, share=0.3), body) == 2
     assert blocks_to_learn(Stage(train="all", epochs=1), body) == 4

@@ -197,7 +197,7 @@ def example(encoded: bytes, edges: np.ndarray, labels: np.ndarray) -> tf.train.E
     return tf.train.Example(features=tf.train.Features(feature=features))
 
 
-def test_more_objects_than_there_is_room_for_are_told(tmp_path: Path) -> None:
+def test_more_objects_than_there_is_room_for_are_reported(tmp_path: Path) -> None:
     write_split(tmp_path / "Split-train", 6, 1)
     files = [str(tmp_path / "Split-train" / "data-00000-of-00001.tfrecord")]
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_more_objects_than_there_is_room_for_are_told(tmp_path: Path) -> None:
         count_several(files, "object/label", 2, at_most=2)
 
 
-def test_a_stride_that_the_network_lacks_is_told(tmp_path: Path) -> None:
+def test_a_stride_that_the_network_lacks_is_reported(tmp_path: Path) -> None:
     write_split(tmp_path / "Split-train", 4, 1)
     pattern = (str(tmp_path / "Split-train" / "*"),)
     config = TrainConfig.model_validate(

@@ -225,7 +225,7 @@ def test_without_a_tpu_the_error_comes_at_once():
     assert time.monotonic() - began < 20
 
 
-def test_workers_without_tf_config_are_told_how_to_start():
+def test_workers_without_tf_config_are_refused_with_how_to_start_them():
     with pytest.raises(ConfigError, match=r"TF_CONFIG names no workers.*trainer\.worker"):
         make_strategy(StrategyName.MULTI_WORKER)
 

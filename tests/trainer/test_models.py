@@ -157,35 +157,35 @@ def test_features_repeat_only_without_augmentation():
     assert not build(FEW_LAYERS.model_copy(update={"augment": True})).repeats_features
 
 
-def test_an_unknown_backbone_is_told_which_there_are():
+def test_an_unknown_backbone_is_reported_with_the_known_ones():
     assert {"MobileNetV2", "ResNet50", "ConvNeXtTiny"} <= set(backbone_names())
     with pytest.raises(ConfigError, match=r"'MobileNet2'.*does not have; it has .*MobileNetV2"):
         build(Backbone(name="MobileNet2"))
 
 
-def test_a_size_that_the_backbone_refuses_is_told():
+def test_a_size_that_the_backbone_refuses_is_reported():
     with pytest.raises(ConfigError, match=r"InceptionV3 cannot be built for 32 x 32 px.*75"):
         build(Backbone(name="InceptionV3", weights=None))
 
 
-def test_arguments_that_the_backbone_does_not_know_are_told():
+def test_arguments_that_the_backbone_does_not_know_are_reported():
     with pytest.raises(ConfigError, match=r"ResNet50 cannot be built.*alpha"):
         build(Backbone(name="ResNet50", arguments={"alpha": 1.0}, weights=None))
 
 
-def test_a_missing_weights_file_is_told():
+def test_a_missing_weights_file_is_reported():
     with pytest.raises(ConfigError, match=r"no/such\.h5', which is not a file here"):
         build(SCRATCH.model_copy(update={"weights": "no/such.h5"}))
 
 
-def test_weights_of_another_network_are_told(tmp_path):
+def test_weights_of_another_network_are_reported(tmp_path):
     path = tmp_path / "other.weights.h5"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save_weights(path)
     with pytest.raises(ConfigError, match=r"do not fit MobileNet with.*weights without the top"):
         build(FEW_LAYERS.model_copy(update={"weights": str(path)}))
 
 
-def test_a_file_that_holds_no_weights_is_told(tmp_path):
+def test_a_file_that_holds_no_weights_is_reported(tmp_path):
     path = tmp_path / "broken.h5"
     path.write_bytes(b"not HDF5")
     with pytest.raises(ConfigError, match="do not fit"):
@@ -193,7 +193,7 @@ def test_a_file_that_holds_no_weights_is_told(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:`input_shape` is undefined")
-def test_imagenet_weights_without_a_network_are_told(monkeypatch):
+def test_imagenet_weights_without_a_network_are_reported(monkeypatch):
     for variable in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: nobody answers
     for variable in ("no_proxy", "NO_PROXY"):
@@ -212,7 +212,7 @@ def test_the_weights_from_a_keras_applications_file_fit(shared_data):
     assert body(pixels()).shape == (4, 1280)
 
 
-def test_other_weights_than_the_arguments_say_are_told(shared_data):
+def test_other_weights_than_the_arguments_say_are_reported(shared_data):
     folder = shared_data("models") / "mobilenet_v2_035_224_no_top"
     (path,) = folder.glob("*.h5")
     with pytest.raises(ConfigError, match="such as alpha"):

@@ -166,13 +166,13 @@ def codes(processes, logs):
 
 
 def curve_of(folder):
-    """The rows of the learning curve that were told so far."""
+    """Returns the rows of the learning curve so far."""
     path = folder / "out/logs/progress.jsonl"
     return [json.loads(row) for row in path.read_text().splitlines()] if path.exists() else []
 
 
 def wait_for_an_epoch(folder):
-    """Returns when the training in a folder has told of one."""
+    """Waits until the learning curve in a folder has a row."""
     deadline = time.monotonic() + 240
     while not curve_of(folder) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -255,8 +255,8 @@ def test_a_killed_worker_ends_the_other_and_both_go_on(
     for folder in (killed, whole):
         logs, processes = start_workers(*arguments, folder, epochs, **plain)
         assert codes(processes, logs) == [0, 0]
-    told = json.loads((killed / "out/logs/history.json").read_text())
-    assert told["resumed_after_epochs"] > 0
+    result = json.loads((killed / "out/logs/history.json").read_text())
+    assert result["resumed_after_epochs"] > 0
     resumed, undisturbed = (
         [row["val_loss"] for row in curve_of(folder)] for folder in (killed, whole)
     )

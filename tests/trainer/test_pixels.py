@@ -95,7 +95,7 @@ def test_an_orientation_after_a_jfif_segment_is_not_overlooked():
     assert not np.array_equal(seen, turned)
 
 
-def test_sizes_that_are_not_told_or_not_true_change_nothing(graphs):
+def test_sizes_that_are_missing_or_wrong_change_nothing(graphs):
     encoded = tf.constant([VARIETIES["JPEG, grayscale"]().data] * 2)
     trained, served = graphs[SPEC]
     for sizes in ((np.array([-1, -1]), np.array([-1, -1])), (np.array([5, 5]), np.array([5, 5]))):

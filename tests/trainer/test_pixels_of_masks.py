@@ -41,7 +41,7 @@ def test_masks_of_many_classes_have_16_bits():
     np.testing.assert_array_equal(found[0], mask)
 
 
-def test_an_index_that_is_no_class_is_told():
+def test_an_index_that_is_no_class_is_reported():
     with pytest.raises(tf.errors.InvalidArgumentError, match="beyond the 3 classes"):
         target_masks(tf.stack([png(np.full((8, 8), 3, np.uint8))]), ImageSpec(), 3)
 

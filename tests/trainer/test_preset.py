@@ -213,14 +213,14 @@ def test_a_folder_is_found_from_the_configuration_s_and_names_stay():
     assert preset_of("hf://who/what") == "hf://who/what"
 
 
-def test_a_name_that_kerashub_does_not_know_is_told_with_near_ones():
+def test_a_name_that_kerashub_does_not_know_is_reported_with_near_ones():
     assert {"resnet_18_imagenet", "vit_base_patch16_224_imagenet"} <= set(preset_names())
     assert "bert_base_en" not in preset_names()
     with pytest.raises(ConfigError, match=r"'resnet18_imagenet'.*Similar names: resnet_18_im"):
         require_preset("resnet18_imagenet")
 
 
-def test_a_folder_that_holds_no_preset_is_told(tmp_path):
+def test_a_folder_that_holds_no_preset_is_reported(tmp_path):
     with pytest.raises(ConfigError, match=r"lacks config.json and image_converter.json"):
         body(Preset(preset=str(tmp_path)))
     copy_preset("resnet", tmp_path)
@@ -229,20 +229,20 @@ def test_a_folder_that_holds_no_preset_is_told(tmp_path):
         body(Preset(preset=str(tmp_path)))
 
 
-def test_weights_of_another_size_are_told(tmp_path):
+def test_weights_of_another_size_are_reported(tmp_path):
     copy_preset("vit", tmp_path)
     larger = ImageSpec(height_px=96, width_px=96)
     with pytest.raises(ConfigError, match=r"are for images of 64 x 64 px.*set image\.height_px"):
         body(Preset(preset=str(tmp_path)), larger)
 
 
-def test_a_size_that_the_network_refuses_is_told(tmp_path):
+def test_a_size_that_the_network_refuses_is_reported(tmp_path):
     copy_preset("vit", tmp_path)
     with pytest.raises(ConfigError, match="cannot be built for 50 x 50 px: .*divisible by patch"):
         body(Preset(preset=str(tmp_path)), ImageSpec(height_px=50, width_px=50))
 
 
-def test_damaged_weights_are_told(tmp_path):
+def test_damaged_weights_are_reported(tmp_path):
     copy_preset("resnet", tmp_path)
     (tmp_path / "model.weights.h5").write_bytes(b"not HDF5")
     with pytest.raises(ConfigError, match=r"The preset in .* cannot be read"):
@@ -266,7 +266,7 @@ def test_a_preset_brings_no_code(tmp_path, activation):
         body(Preset(preset=str(tmp_path)))
 
 
-def test_a_preset_that_is_no_backbone_is_told(tmp_path):
+def test_a_preset_that_is_no_backbone_is_reported(tmp_path):
     copy_preset("resnet", tmp_path)
     config = {"module": "os", "class_name": "Popen", "config": {}, "registered_name": "Popen"}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -274,7 +274,7 @@ def test_a_preset_that_is_no_backbone_is_told(tmp_path):
         body(Preset(preset=str(tmp_path)))
 
 
-def test_a_preset_that_cannot_be_fetched_is_told_what_to_do(monkeypatch, tmp_path):
+def test_a_preset_that_cannot_be_fetched_is_reported_with_the_remedy(monkeypatch, tmp_path):
     for variable in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")  # the discard port: nobody answers
     for variable in ("no_proxy", "NO_PROXY"):

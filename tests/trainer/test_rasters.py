@@ -141,7 +141,7 @@ def test_values_of_invalid_pixels_do_not_matter(model):
     np.testing.assert_allclose(served(as_nan), served(as_mean), atol=1e-6)
 
 
-def test_the_tiles_that_were_trained_on_are_told(tmp_path):
+def test_the_tiles_that_were_trained_on_are_reported(tmp_path):
     sizes = [(16, 20, 10.0), (12, 20, None), (18, 30, 0.5)]
     examples = [
         serialized(
@@ -183,9 +183,9 @@ def test_numbers_that_mean_something_else_are_refused(trained):
 def test_artifacts_whose_numbers_mean_different_values_are_refused(tmp_path):
     files = [str(tmp_path / span / "Split-train" / "data") for span in ("one", "two")]
     assert learnt_scalings(files) is None
-    for span, told in (("one", {"red": [1e-4, 0]}), ("two", {"red": [1e-4, -0.1]})):
+    for span, reported in (("one", {"red": [1e-4, 0]}), ("two", {"red": [1e-4, -0.1]})):
         (tmp_path / span).mkdir()
-        (tmp_path / span / "scalings.json").write_text(json.dumps(told))
+        (tmp_path / span / "scalings.json").write_text(json.dumps(reported))
     assert learnt_scalings(files[1:]) == {"red": (1e-4, -0.1)}
     with pytest.raises(DataError) as caught:
         learnt_scalings(files)

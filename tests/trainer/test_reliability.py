@@ -113,10 +113,10 @@ def test_an_embedding_that_overflows_is_as_unknown_as_can_be():
     fitted = fit_unknown(*embeddings(random, 200), embeddings(random, 200)[0])
     contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
     asked = tf.constant([[0.0] * 8, [1e30] * 8, [np.nan] * 8], tf.float32)
-    told = reliability({}, {"embedding": asked}, fitted, task_graph("single_label"), contract)
-    assert told["unknown_percentile"].numpy()[0] < 100
-    assert told["unknown_percentile"].numpy()[1:].tolist() == [100, 100]
-    assert np.isfinite(told["unknown_score"]).all()
+    result = reliability({}, {"embedding": asked}, fitted, task_graph("single_label"), contract)
+    assert result["unknown_percentile"].numpy()[0] < 100
+    assert result["unknown_percentile"].numpy()[1:].tolist() == [100, 100]
+    assert np.isfinite(result["unknown_score"]).all()
 
 
 def test_an_eval_split_of_one_image_does_not_make_rounding_the_score():
@@ -127,8 +127,8 @@ def test_an_eval_split_of_one_image_does_not_make_rounding_the_score():
     for one in asked:
         fitted = fit_unknown(train, labels, one[np.newaxis])
         given = tf.constant(one[np.newaxis], tf.float32)
-        told = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
-        assert told["unknown_score"].numpy() == pytest.approx([0.0], abs=0.02)
+        result = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
+        assert result["unknown_score"].numpy() == pytest.approx([0.0], abs=0.02)
 
 
 def test_a_network_that_embeds_everything_alike_finds_nothing_unknown():
@@ -137,8 +137,8 @@ def test_a_network_that_embeds_everything_alike_finds_nothing_unknown():
     fitted = fit_unknown(dead, np.arange(60) % 2, dead)
     contract = Contract(image=ImageSpec(height_px=8, width_px=8), classes=CLASSES)
     given = tf.constant(dead[:3], tf.float32)
-    told = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
-    assert told["unknown_percentile"].numpy() == pytest.approx([50] * 3, abs=1)
+    result = reliability({}, {"embedding": given}, fitted, task_graph("single_label"), contract)
+    assert result["unknown_percentile"].numpy() == pytest.approx([50] * 3, abs=1)
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 8), (50, 1)])

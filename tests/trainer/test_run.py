@@ -70,7 +70,7 @@ def test_from_examples_to_a_served_model_and_what_failed_is_taken_up(pattern, im
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-def test_examples_without_class_names_are_told(image_spec, tmp_path):
+def test_examples_without_class_names_are_reported(image_spec, tmp_path):
     args = fn_args(tmp_path, lambda name: f"{tmp_path}/Split-{name}/*", custom_config(image_spec))
     with pytest.raises(DataError, match=r"classes\.json cannot be read"):
         run_fn(args)

@@ -165,9 +165,9 @@ def test_a_loss_that_is_no_number_names_keys_where_the_body_is_run_once(
     config = CONFIG.model_copy(update={"stages": (stage,), "cache": cache})
     with pytest.raises(TrainingError, match="lower learning_rate.*chip-"):
         run(lambda split: str(tmp_path / split), image_spec, tmp_path, config)
-    told = json.loads((tmp_path / "logs" / BAD_BATCH_FILE).read_text())
-    assert len(told["keys"]) == 8
-    seed = (config.seed, told["epoch"] - 1)
+    result = json.loads((tmp_path / "logs" / BAD_BATCH_FILE).read_text())
+    assert len(result["keys"]) == 8
+    seed = (config.seed, result["epoch"] - 1)
     order = tf.random.experimental.stateless_shuffle(tf.range(16, dtype=tf.int64), seed).numpy()
-    first = 8 * (told["batch"] - 1)
-    assert told["keys"] == [f"chip-{number}" for number in order[first : first + 8]]
+    first = 8 * (result["batch"] - 1)
+    assert result["keys"] == [f"chip-{number}" for number in order[first : first + 8]]

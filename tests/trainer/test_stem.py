@@ -115,7 +115,7 @@ def test_without_weights_the_stem_of_each_band_starts_on_its_own():
     assert not np.allclose(kernel[:, :, 0], kernel[:, :, 1])
 
 
-def test_a_network_without_a_plain_stem_is_told():
+def test_a_network_without_a_plain_stem_is_reported():
     pixels = keras.Input((8, 8, 3))
     network = keras.Model(pixels, keras.layers.Dense(2)(pixels))
     with pytest.raises(ConfigError, match="cannot be converted to other bands"):

@@ -18,7 +18,7 @@ FIRST_EPOCHS = 3
 
 
 def rows(folder):
-    """The learning curve, as far as it was told; a row that is being written does not count."""
+    """Returns the learning curve so far, without a row that is being written."""
     path = folder / "logs/progress.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     return [json.loads(line) for line in lines if line.endswith("\n")]

@@ -51,7 +51,7 @@ def test_a_calibrated_model_and_one_with_few_groups_stay_as_they_are() -> None:
 
 
 def test_a_split_without_a_mistake_has_no_temperature() -> None:
-    """Its log loss falls until every answer is certain, whatever the bootstrap says of the fall."""
+    """Its log loss falls until every answer is certain, whatever the bootstrap's result."""
     logits, _ = answers(400, times=1.0)
     found = fitted(logits, logits.argmax(axis=1), [None] * 400)
     assert found.interval is not None

@@ -1,6 +1,6 @@
-"""Fits one model under a strategy on two logical CPUs; prints what came out as JSON.
+"""Fits one model under a strategy on two logical CPUs; prints the results as JSON.
 
-A program of its own, because TensorFlow takes logical devices only before it is first used.
+A program of its own, because TensorFlow accepts logical devices only before it is first used.
 """
 
 import json
@@ -29,8 +29,8 @@ from trainer.training.fit import fit
 
 SPEC = ImageSpec(height_px=8, width_px=8)
 OBJECTIVE = of_classes(2)
-# Batch normalisation takes its statistics from a replica's share, so it would tell them apart;
-# so would dropout, whose random numbers are drawn for each replica.
+# Not batch normalisation, whose statistics differ between replicas' shares, nor dropout, whose
+# random numbers are drawn for each replica.
 PLAIN = SmallCnn(filters=(4, 8), batch_norm=False, dropout=0, augment=False)
 
 
@@ -43,7 +43,7 @@ def toy(examples: int = 22) -> InMemory:
 
 
 def per_replica_batches(strategy: tf.distribute.Strategy) -> list[list[list[int]]]:
-    """The rows that each replica receives of each batch of an epoch."""
+    """Returns the rows of each batch of an epoch that each replica receives."""
     source = InMemory(np.arange(22), np.zeros(22))
     batches = distributed(strategy, lambda share: source.epochs(8, 0, share=share))
     found = []
@@ -54,7 +54,7 @@ def per_replica_batches(strategy: tf.distribute.Strategy) -> list[list[list[int]
 
 
 def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, list[float]]:
-    """Of random views, balanced sampling, an average of the weights, and batches in parts."""
+    """Trains with random views, balanced sampling, averaged weights, and batches in parts."""
     images = toy().columns[0]
     labels = (np.arange(len(images)) % 4 == 1).astype(np.int64)
     counts = tuple(int(count) for count in np.bincount(labels))
@@ -80,7 +80,7 @@ def viewed_training(strategy: tf.distribute.Strategy, folder: str) -> dict[str, 
 
 
 def weights_of(model: keras.Model) -> list[float]:
-    """All of them, in one row."""
+    """Returns all weights in one list."""
     values = [tf.convert_to_tensor(weight.value).numpy().ravel() for weight in model.weights]
     return [float(value) for value in np.concatenate(values)]
 
@@ -100,7 +100,7 @@ def result(
     evaluation: int = 22,
     accumulate: int = 1,
 ) -> dict[str, object]:
-    """One short fit: shares of the batch, losses, and the final weights."""
+    """Runs a short fit: returns shares of the batch, losses, and the final weights."""
     keras.utils.set_random_seed(5)
     with strategy.scope():
         network = build_network(model, SPEC, OBJECTIVE)
@@ -131,7 +131,7 @@ def result(
 
 
 def viewed(strategy: tf.distribute.Strategy) -> dict[str, list[float]]:
-    """`viewed_training` in a folder that goes."""
+    """Runs `viewed_training` in a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         return viewed_training(strategy, folder)
 

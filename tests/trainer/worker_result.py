@@ -1,7 +1,7 @@
 """One of several workers of a training: `python -m tests.trainer.worker_result FOLDER`.
 
-TF_CONFIG says which. FOLDER/INDEX.json receives what came out, FOLDER/training what the training
-leaves behind. Without TF_CONFIG it is the same training on one device.
+TF_CONFIG names the worker. FOLDER/INDEX.json receives the results, FOLDER/training the training's
+files. Without TF_CONFIG it is the same training on one device.
 """
 
 import json
@@ -32,7 +32,7 @@ BATCH, EXAMPLES = 8, 22
 
 
 def main(folder: Path) -> None:
-    """Fits, and writes what came out."""
+    """Fits, and writes the results."""
     environment = ClusterEnvironment.of(os.environ)
     index = environment.cluster.index if environment.cluster else 0
     strategy = make_strategy(StrategyName.AUTO, environment=environment)

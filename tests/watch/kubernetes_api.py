@@ -1,4 +1,4 @@
-"""As much of a Kubernetes API server as keeps ConfigMaps, on loopback, with its refusals."""
+"""The ConfigMaps of a Kubernetes API server on loopback, with its refusals."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ TOKEN = "a-token-of-an-account"
 
 @dataclass
 class Cluster:
-    """ConfigMaps by namespace and name, what was asked, and what an account may do."""
+    """ConfigMaps by namespace and name, the requests, and the rights of an account."""
 
     url: str = ""
     maps: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)

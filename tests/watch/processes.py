@@ -1,4 +1,4 @@
-"""Watchers as processes of their own, which may be killed, and a target that lies in a file."""
+"""Watchers as separate processes, which may be killed, and a target in a file."""
 
 import multiprocessing
 import os
@@ -52,7 +52,7 @@ class Yard:
         return SqliteStore(str(self.root / "watch.sqlite"), "land")
 
     def watcher(self, dies_at: int | None = None) -> Watcher:
-        """One that kills its process at a call: each has a moment before it and one after."""
+        """Returns a watcher that kills its process before or after a given call."""
         left = dies_at
 
         def happen(_: str | None) -> None:
@@ -69,7 +69,7 @@ class Yard:
 
 @dataclass(frozen=True)
 class FileRuns:
-    """A target that starts whatever it is told to, twice if it is told twice; runs end at once."""
+    """A target that starts every requested run, also twice; runs end at once."""
 
     root: Path
 
@@ -89,7 +89,7 @@ class FileRuns:
 
 
 def spawn(yard: Yard, runs: int, dies_at: int | None = None) -> BaseProcess:
-    """Starts a watcher that steps until so many runs have ended, or until it has died."""
+    """Starts a watcher that steps until `runs` runs have ended, or until it dies."""
     process = _SERVER.Process(target=watch, args=(yard, runs, dies_at))
     process.start()
     return process

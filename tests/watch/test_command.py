@@ -68,9 +68,9 @@ def following(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 def read_until(process: "subprocess.Popen[str]", event: str) -> dict:
     assert process.stderr is not None
     for line in process.stderr:
-        told = json.loads(line)
-        if told["event"] == event:
-            return dict(told)
+        result = json.loads(line)
+        if result["event"] == event:
+            return dict(result)
     raise AssertionError(f"the watch ended without {event!r}")
 
 
@@ -143,7 +143,7 @@ def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
     assert "no folder" in done.stderr
 
 
-def test_the_secrets_of_an_address_are_not_told(tmp_path: Path) -> None:
+def test_the_secrets_of_an_address_are_not_shown(tmp_path: Path) -> None:
     path = configure(tmp_path)
     tree = yaml.safe_load(path.read_text())
     uri = "http://someone:hidden@127.0.0.1:9/m.csv?signature=covert"
@@ -151,12 +151,12 @@ def test_the_secrets_of_an_address_are_not_told(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(tree))
     with following(tmp_path) as process:
         assert process.stderr is not None
-        told = ""
-        while '"event": "failed"' not in told:
-            told += process.stderr.readline()
+        result = ""
+        while '"event": "failed"' not in result:
+            result += process.stderr.readline()
     skip = CliRunner().invoke(command, [str(path), "--skip"])
     assert isinstance(skip.exception, WatchError)
-    for text in (told, str(skip.exception)):
+    for text in (result, str(skip.exception)):
         assert "http://***@127.0.0.1:9/m.csv" in text
         assert not {word for word in ("someone", "hidden", "covert") if word in text}
 

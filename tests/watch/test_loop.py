@@ -100,16 +100,16 @@ def test_a_step_that_breaks_ends_no_watch() -> None:
         def look(self) -> Look:
             raise ZeroDivisionError("a mistake of ours")
 
-    night, told = Night(most=3), Told()
-    run(night, Broken(), Runs(), told)
-    assert told.errors == ["ZeroDivisionError: a mistake of ours"] * 3
+    night, message = Night(most=3), Told()
+    run(night, Broken(), Runs(), message)
+    assert message.errors == ["ZeroDivisionError: a mistake of ours"] * 3
 
 
-def test_failures_are_told_and_tried_again_later_and_later() -> None:
-    night, data, told = Night(most=12), Data(broken=True), Told()
-    run(night, data, Runs(), told)
+def test_failures_are_reported_and_tried_again_later_and_later() -> None:
+    night, data, message = Night(most=12), Data(broken=True), Told()
+    run(night, data, Runs(), message)
     assert night.waits == [5, 10, 20, 40, 80, 160, 300, 300, 300, 300, 300, 300]
-    assert told.events == ["failed"] * 12
+    assert message.events == ["failed"] * 12
 
 
 @dataclass

@@ -83,12 +83,12 @@ def following(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 def events_until(process: "subprocess.Popen[str]", event: str) -> list[dict[str, Any]]:
     """Reads what the watch tells, up to an event."""
     assert process.stderr is not None
-    told: list[dict[str, Any]] = []
+    result: list[dict[str, Any]] = []
     for line in process.stderr:
-        told.append(json.loads(line))
-        if told[-1]["event"] == event:
-            return told
-    raise AssertionError(f"the watch ended without {event!r}: {told}")
+        result.append(json.loads(line))
+        if result[-1]["event"] == event:
+            return result
+    raise AssertionError(f"the watch ended without {event!r}: {result}")
 
 
 def classes_in(folder: Path) -> dict[str, set[str]]:

@@ -58,7 +58,7 @@ def place(
             yield Place(lambda: BucketStore(service.uri), bucket=service.bucket)
 
 
-def test_the_second_to_write_over_one_version_is_told(place: Place) -> None:
+def test_the_second_to_write_over_one_version_is_refused(place: Place) -> None:
     one, other = place.open(), place.open()
     first = one.read()
     assert first.text is None

@@ -1,4 +1,4 @@
-"""A world for watchers without a clock or a disk: what may go wrong between any two things."""
+"""Clock, store, source and target in memory for watchers, with faults between any two calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from pipelines.watch.target import RunEnd, StartError
 
 
 class Killed(BaseException):
-    """A process that is gone in this instant; no `except Exception` hears of it."""
+    """Death of the process; no `except Exception` catches it."""
 
 
 @dataclass
 class Clock:
-    """Time that passes when told to."""
+    """Time that a test advances."""
 
     now: float = 1_000_000.0
 
@@ -43,7 +43,7 @@ class MemoryStore:
 
 @dataclass
 class Data:
-    """A source: what it holds, and whether that is complete."""
+    """A source: its content, and whether that is complete."""
 
     content: str = "a"
     touched: int = 0
@@ -66,7 +66,7 @@ class Data:
 
 @dataclass
 class Runs:
-    """A target: which runs were started, for what, and with which data."""
+    """A target: the started runs, with their keys and their data."""
 
     data: Data | None = None
     tells: bool = True
@@ -106,7 +106,7 @@ class Deadly:
     """A store, source or target between whose calls anything may happen.
 
     Attributes:
-        happen: what happens; told the call that is next, or None after one. It may raise Killed.
+        happen: called with the name of the next call, or None after one; it may raise Killed.
     """
 
     inner: object

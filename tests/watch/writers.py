@@ -8,7 +8,7 @@ from pipelines.watch.state_store import StateStore, load, update
 
 
 def attempts_counted_by_writers(open_store: Callable[[], StateStore]) -> int:
-    """Three writers at once, each with a store of its own, count five attempts; returns the sum."""
+    """Runs three writers at once, each of which counts five attempts; returns the sum."""
     update(open_store(), lambda _: WatchState(active=Active(fingerprint="f", turn=1, since=0)))
 
     def count(old: WatchState) -> WatchState:

@@ -36,12 +36,14 @@ class Place:
 
 def place_from(environment: Mapping[str, str]) -> Place | None:
     """Returns the installation that the variables of `make backend` name; None without an image."""
-    told = {name: environment.get(f"{_VARIABLES}{name}", "") for name in ("IMAGE", "CLAIM")}
-    told |= {name: environment.get(f"{_VARIABLES}{name}", "") for name in ("ENDPOINT", "METADATA")}
-    if not told["IMAGE"]:
+    result = {name: environment.get(f"{_VARIABLES}{name}", "") for name in ("IMAGE", "CLAIM")}
+    result |= {
+        name: environment.get(f"{_VARIABLES}{name}", "") for name in ("ENDPOINT", "METADATA")
+    }
+    if not result["IMAGE"]:
         return None
-    claim = Path(told["CLAIM"]) if told["CLAIM"] else None
-    return Place(told["IMAGE"], claim, told["ENDPOINT"], told["METADATA"])
+    claim = Path(result["CLAIM"]) if result["CLAIM"] else None
+    return Place(result["IMAGE"], claim, result["ENDPOINT"], result["METADATA"])
 
 
 @contextmanager

@@ -52,7 +52,7 @@ LOGS = {
     },
 }
 _HOUR = ("secondsAfterCompletion", "secondsAfterSuccess", "secondsAfterFailure")
-# Of Argo's controller in an installation of 2.17.0; its executor runs as the node has it.
+# Argo's controller in an installation of 2.17.0; its executor runs from the node's path.
 SETTINGS = with_default(DEFAULT)
 SETTINGS["workflowDefaults"]["spec"]["ttlStrategy"] = dict.fromkeys(_HOUR, 3600)
 SETTINGS["artifactRepository"] = LOGS

@@ -26,26 +26,26 @@ def versions(installation: Kubeflow) -> list[str]:
 
 
 def test_the_whole_pipeline_pushes_a_version(installation: Kubeflow, tmp_path: Path) -> None:
-    code, told = followed(installation, tmp_path / "package.yaml", land_cover(installation))
-    assert (code, told["state"]) == (0, "SUCCEEDED"), told
-    assert set(told["steps"].values()) == {"SUCCEEDED"}
-    assert len(told["steps"]) == 17
+    code, outcome = followed(installation, tmp_path / "package.yaml", land_cover(installation))
+    assert (code, outcome["state"]) == (0, "SUCCEEDED"), outcome
+    assert set(outcome["steps"].values()) == {"SUCCEEDED"}
+    assert len(outcome["steps"]) == 17
     assert versions(installation) == ["1"]
-    assert 0 < told["metrics"]["accuracy"] <= 1
+    assert 0 < outcome["metrics"]["accuracy"] <= 1
 
 
 def test_the_same_data_and_configuration_take_the_training_from_the_cache(
     installation: Kubeflow, tmp_path: Path
 ) -> None:
     """Argo and ML Metadata agree on which steps those are; the same model is not pushed again."""
-    code, told = followed(installation, tmp_path / "package.yaml", land_cover(installation))
-    assert (code, told["state"]) == (0, "SUCCEEDED"), told
-    assert set(told["steps"].values()) == {"SUCCEEDED"}
-    found = cached(installation, told["run_id"])
-    assert set(told["cached"]) == found
+    code, outcome = followed(installation, tmp_path / "package.yaml", land_cover(installation))
+    assert (code, outcome["state"]) == (0, "SUCCEEDED"), outcome
+    assert set(outcome["steps"].values()) == {"SUCCEEDED"}
+    found = cached(installation, outcome["run_id"])
+    assert set(outcome["cached"]) == found
     assert found == _OF_DATA_AND_CONFIGURATION
-    assert computed(installation, told["run_id"]) == set(told["steps"]) - found
-    assert 0 < told["metrics"]["accuracy"] <= 1
+    assert computed(installation, outcome["run_id"]) == set(outcome["steps"]) - found
+    assert 0 < outcome["metrics"]["accuracy"] <= 1
     assert versions(installation) == ["1"]
 
 
@@ -64,15 +64,15 @@ def test_a_gate_blocks_a_run_and_the_next_one_takes_the_data_from_the_cache(
     for expected in (set(), {"ingest"}):
         done = skymill(installation, "submit", *words)
         assert done.exit_code == 3, done.output
-        told = json.loads(done.stdout)
-        assert (told["state"], told["blocked"]) == ("FAILED", True)
-        [failed] = told["failed"]
+        outcome = json.loads(done.stdout)
+        assert (outcome["state"], outcome["blocked"]) == ("FAILED", True)
+        [failed] = outcome["failed"]
         assert failed["step"] == "stop-on-rejects"
         assert failed["reason"].startswith("GateFailed: gate 'rejects' blocked the run")
-        assert told["steps"]["ingest"] == "SUCCEEDED"
-        assert told["steps"]["trainer"] == "SKIPPED"
-        assert set(told["cached"]) == cached(installation, told["run_id"]) == expected
-    shown = skymill(installation, "runs", "show", told["run_id"]).output
+        assert outcome["steps"]["ingest"] == "SUCCEEDED"
+        assert outcome["steps"]["trainer"] == "SKIPPED"
+        assert set(outcome["cached"]) == cached(installation, outcome["run_id"]) == expected
+    shown = skymill(installation, "runs", "show", outcome["run_id"]).output
     assert f"failed: stop-on-rejects: {failed['reason']}" in shown
     assert "   cached  ingest" in shown
 
@@ -84,13 +84,13 @@ def test_the_gate_on_metrics_blocks_a_run(installation: Kubeflow, tmp_path: Path
         installation, evaluation={"allow": ["missing_baseline"], "thresholds": thresholds}
     )
     before = versions(installation)
-    code, told = followed(installation, tmp_path / "package.yaml", text)
-    assert (code, told["state"], told["blocked"]) == (3, "FAILED", True), told
-    [failed] = told["failed"]
+    code, outcome = followed(installation, tmp_path / "package.yaml", text)
+    assert (code, outcome["state"], outcome["blocked"]) == (3, "FAILED", True), outcome
+    [failed] = outcome["failed"]
     assert failed["step"] == "stop-on-metrics"
     assert failed["reason"].startswith("GateFailed: gate 'evaluation' blocked the run")
-    assert told["steps"]["run-page"] == "SUCCEEDED"
-    assert 0 < told["metrics"]["accuracy"] <= 1
-    assert told["steps"]["push"] == told["steps"]["infra-check"] == "SKIPPED"
-    assert computed(installation, told["run_id"]).isdisjoint({"push", "infra-check", "trainer"})
+    assert outcome["steps"]["run-page"] == "SUCCEEDED"
+    assert 0 < outcome["metrics"]["accuracy"] <= 1
+    assert outcome["steps"]["push"] == outcome["steps"]["infra-check"] == "SKIPPED"
+    assert computed(installation, outcome["run_id"]).isdisjoint({"push", "infra-check", "trainer"})
     assert versions(installation) == before

@@ -127,7 +127,7 @@ def stand_in(real: KubeflowServer, installation: Kubeflow) -> Iterator[Api]:
         yield api
 
 
-def told(server: KubeflowServer, call: Call) -> str:
+def message(server: KubeflowServer, call: Call) -> str:
     """The error of a call, without what differs from server to server."""
     with pytest.raises(KubeflowError) as caught:
         call(server)
@@ -140,4 +140,4 @@ def test_the_stand_in_refuses_in_the_servers_words(
     real: KubeflowServer, stand_in: Api, name: str
 ) -> None:
     own = KubeflowServer(Connection(stand_in.url))
-    assert told(own, CALLS[name]) == told(real, CALLS[name])
+    assert message(own, CALLS[name]) == message(real, CALLS[name])

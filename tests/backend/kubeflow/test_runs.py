@@ -76,9 +76,9 @@ def test_each_step_has_its_own_log(installation: Kubeflow) -> None:
     """Two steps that fail at a time have a reason each, and one that succeeds has a log."""
     spec = programmed(installation, _SAYS, "sound", "one", "other")
     run_id = connect(installation.endpoint).submit(submission(spec)).run_id
-    code, told = follow(installation, run_id)
-    assert code == 1, told
-    reasons = {one["step"]: one["reason"] for one in told["failed"]}
+    code, outcome = follow(installation, run_id)
+    assert code == 1, outcome
+    reasons = {one["step"]: one["reason"] for one in outcome["failed"]}
     assert reasons == {"one": "ValueError: one", "other": "ValueError: other"}
     for step in ("sound", "one"):
         [attempt] = attempts(installation, run_id, step)
@@ -93,9 +93,9 @@ def test_a_step_that_its_driver_cannot_prepare_has_failed(installation: Kubeflow
     wrong = {"constant": "{{$.inputs.parameters['nothing']}}"}
     spec["root"]["dag"]["tasks"]["first"]["inputs"]["parameters"]["count"] = {"runtimeValue": wrong}
     run_id = connect(installation.endpoint).submit(submission(spec)).run_id
-    code, told = follow(installation, run_id)
-    assert (code, told["steps"]) == (1, {"first": "FAILED", "second": "SKIPPED"}), told
-    [failed] = told["failed"]
+    code, outcome = follow(installation, run_id)
+    assert (code, outcome["steps"]) == (1, {"first": "FAILED", "second": "SKIPPED"}), outcome
+    [failed] = outcome["failed"]
     assert failed["step"] == "first"
     assert failed["reason"].startswith("Kubeflow's driver: "), failed
     assert 'input parameter "count" type mismatch' in failed["reason"], failed
@@ -115,9 +115,9 @@ def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
     [attempt] = attempts(installation, run_id, "first")
     assert attempt.phase == "Failed"
     assert attempts(installation, run_id, "second") == []
-    code, told = follow(installation, run_id)
-    assert (code, told["state"], told["blocked"]) == (1, "FAILED", False), told
-    [failed] = told["failed"]
+    code, outcome = follow(installation, run_id)
+    assert (code, outcome["state"], outcome["blocked"]) == (1, "FAILED", False), outcome
+    [failed] = outcome["failed"]
     assert (failed["step"], failed["reason"]) == ("first", attempt.message)
     by_hand = ("Step exceeded its deadline", "main: Error (exit code 143)")
     assert attempt.message in by_hand, "which depends on what Argo's controller learns first"
@@ -169,13 +169,13 @@ def test_a_run_that_failed_is_retried_from_the_failed_step(installation: Kubeflo
     platform = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
     text = yaml.safe_dump_all([spec, platform])
     run_id = connect(installation.endpoint).submit(Submission(text, spec)).run_id
-    code, told = follow(installation, run_id)
-    assert (code, told["steps"]) == (1, {"first": "SUCCEEDED", "second": "FAILED"}), told
+    code, outcome = follow(installation, run_id)
+    assert (code, outcome["steps"]) == (1, {"first": "SUCCEEDED", "second": "FAILED"}), outcome
     (folder / "repaired").touch()
     done = skymill(installation, "runs", "retry", run_id)
     assert done.exit_code == 0, done.output
-    code, told = follow(installation, run_id)
-    assert (code, told["steps"]) == (0, {"first": "SUCCEEDED", "second": "SUCCEEDED"}), told
+    code, outcome = follow(installation, run_id)
+    assert (code, outcome["steps"]) == (0, {"first": "SUCCEEDED", "second": "SUCCEEDED"}), outcome
     assert workflow(installation, run_id)["status"]["phase"] == "Succeeded"
     written = {path.name: path.read_text().count("run") for path in folder.iterdir()}
     assert written == {"first": 1, "second": 2, "repaired": 0}
@@ -191,13 +191,13 @@ def test_bad_data_are_read_once_and_again_after_a_retry_by_hand(
     source = {"kind": "folders", "uri": str(VOLUME / "none")}
     text = land_cover(installation, ingest={"source": source})
     with without_default(installation):
-        code, told = followed(installation, tmp_path / "package.yaml", text)
-        before = attempts(installation, told["run_id"], "ingest")
-        done = skymill(installation, "runs", "retry", told["run_id"])
+        code, outcome = followed(installation, tmp_path / "package.yaml", text)
+        before = attempts(installation, outcome["run_id"], "ingest")
+        done = skymill(installation, "runs", "retry", outcome["run_id"])
         assert done.exit_code == 0, done.output
-        again, retold = follow(installation, told["run_id"])
-        after = attempts(installation, told["run_id"], "ingest")
-    for one in (told, retold):
+        again, retold = follow(installation, outcome["run_id"])
+        after = attempts(installation, outcome["run_id"], "ingest")
+    for one in (outcome, retold):
         [failed] = one["failed"]
         assert failed["step"] == "ingest"
         assert failed["reason"].startswith("DataError: no usable image in"), failed
@@ -213,13 +213,13 @@ def test_a_missing_source_stops_a_run_before_its_steps(
 ) -> None:
     source = {"kind": "folders", "uri": str(VOLUME / "nowhere")}
     text = land_cover(installation, ingest={"source": source})
-    code, told = followed(installation, tmp_path / "package.yaml", text)
-    assert code == 1, told
-    [failed] = told["failed"]
+    code, outcome = followed(installation, tmp_path / "package.yaml", text)
+    assert code == 1, outcome
+    [failed] = outcome["failed"]
     assert failed["step"] == "stop-on-inputs"
     assert failed["reason"].startswith("DataError: no folder"), failed
-    assert attempts(installation, told["run_id"], "ingest") == []
-    assert len(attempts(installation, told["run_id"], "stop-on-inputs")) == 1
+    assert attempts(installation, outcome["run_id"], "ingest") == []
+    assert len(attempts(installation, outcome["run_id"], "stop-on-inputs")) == 1
 
 
 def _logs(installation: Kubeflow, run_id: str, step: str) -> list[str]:

@@ -56,13 +56,13 @@ def workers(installation: Kubeflow) -> list[str]:
 def test_a_pipeline_trains_on_two_pods_and_pushes_their_model(
     with_jobset: Kubeflow, tmp_path: Path
 ) -> None:
-    code, told = followed(with_jobset, tmp_path / "package.yaml", spread(with_jobset))
-    assert (code, told["state"]) == (0, "SUCCEEDED"), told
-    assert len(told["steps"]) == 17
+    code, outcome = followed(with_jobset, tmp_path / "package.yaml", spread(with_jobset))
+    assert (code, outcome["state"]) == (0, "SUCCEEDED"), outcome
+    assert len(outcome["steps"]) == 17
     data = with_jobset.data
     assert (data / "models_of_workers" / "land_cover" / "1" / "saved_model.pb").is_file()
     assert not list((data / "training").iterdir())
-    said = skymill(with_jobset, "runs", "logs", told["run_id"], "trainer").output
+    said = skymill(with_jobset, "runs", "logs", outcome["run_id"], "trainer").output
     assert "workers: 2 running" in said
     assert "workers: 2 succeeded" in said
     assert not workers(with_jobset)
@@ -78,8 +78,8 @@ def test_a_run_that_is_stopped_stops_its_workers(with_jobset: Kubeflow, tmp_path
     done = skymill(with_jobset, "runs", "stop", run_id)
     assert "stopping" in done.output, done.output
     until(lambda: not workers(with_jobset), 300)
-    code, told = follow(with_jobset, run_id)
-    assert (code, told["state"]) == (1, "FAILED"), told
+    code, outcome = follow(with_jobset, run_id)
+    assert (code, outcome["state"]) == (1, "FAILED"), outcome
     [attempt] = attempts(with_jobset, run_id, "trainer")
     assert "workers: 2 running" in attempt.log, "its pod is still there: the step deleted the set"
     assert list(folder.glob("*/checkpoints/*"))

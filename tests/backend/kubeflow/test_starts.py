@@ -76,10 +76,10 @@ def test_a_scheduled_run_that_fails_before_its_first_step_has_the_reason(
         cluster.apply(persistence_agent())
     begun = until(lambda: [one for one in run_ids(installation) if one not in known], 120)
     for run_id in begun:
-        code, told = follow(installation, run_id)
-    assert (code, told["state"], told["failed"]) == (1, "FAILED", []), told
-    assert told["error"].startswith("Kubeflow's driver: "), told
-    assert "not found" in told["error"]
+        code, outcome = follow(installation, run_id)
+    assert (code, outcome["state"], outcome["failed"]) == (1, "FAILED", []), outcome
+    assert outcome["error"].startswith("Kubeflow's driver: "), outcome
+    assert "not found" in outcome["error"]
     assert "not found" in skymill(installation, "runs", "logs", run_id).output
     assert skymill(installation, "schedule", "delete", "early").exit_code == 0
 
@@ -117,8 +117,8 @@ def test_the_watch_starts_one_run_for_each_state_of_the_data(
         assert len(begun) == states, "one run, however often the watch looks"
         state = json.loads(watch("--status", "--json"))
         assert state["active"]["run_id"] == begun[0]
-        code, told = follow(installation, begun[0])
-        assert code == 3, told
+        code, outcome = follow(installation, begun[0])
+        assert code == 3, outcome
         assert workflow(installation, begun[0])["status"]["phase"] == "Failed"
         fingerprint = output(installation, begun[0], "prepare", "fingerprint")
         assert state["active"]["fingerprint"] == fingerprint

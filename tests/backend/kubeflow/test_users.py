@@ -129,7 +129,7 @@ def test_the_documented_role_is_enough(
     assert "lacks a permission" in str(stopped.exception)
 
 
-def test_whoever_has_no_role_no_token_or_no_namespace_is_told(
+def test_a_missing_role_token_or_namespace_is_reported(
     endpoint: str, tokens: dict[str, str], package: str, tmp_path: Path
 ) -> None:
     stranger = Caller(endpoint, tmp_path, tokens["stranger"])

@@ -91,7 +91,7 @@ def write_features(path: Path, features: Sequence[Any], epsg: int | None = 32632
 def write_geopackage(
     path: Path, wkb: Sequence[bytes], names: Sequence[str], *, crs: str = UTM, layer: str = "labels"
 ) -> str:
-    """A GeoPackage with a field `crop` that holds just these bytes as geometries."""
+    """Writes a GeoPackage with a field `crop` and these bytes as geometries."""
     import sqlite3
 
     import pyogrio

@@ -166,26 +166,26 @@ def reaching(
         with pytest.MonkeyPatch.context() as patch:
             error = RAISED[(READERS.index(reader) + turn) % len(RAISED)]
             patch.setattr(reader, raising(error, reached))
-            told = outcome(reading)
+            message = outcome(reading)
         if reached:
-            yield reading, told
+            yield reading, message
 
 
 @pytest.mark.parametrize("reader", READERS)
 def test_what_a_library_raises_is_an_error_of_ours_or_a_reject(sources, reader):
     """Each reader with an exception, over the first source that reaches it."""
-    _, told = next(reaching(sources(), reader))
-    assert len(told) < 2000
+    _, message = next(reaching(sources(), reader))
+    assert len(message) < 2000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
-def test_whatever_a_library_raises_is_told_as_an_error_of_ours_or_a_reject(
+def test_whatever_a_library_raises_is_reported_as_an_error_of_ours_or_a_reject(
     monkeypatch, sources, reader
 ):
     """Each reader over all sources, which tell at least once; the first two with all exceptions."""
     found = list(reaching(sources(), reader))
-    assert any(told for _, told in found)
+    assert any(message for _, message in found)
     for reading, _ in found[:2]:
         for error in RAISED:
             with monkeypatch.context() as patch:
@@ -219,16 +219,16 @@ def test_what_a_catalogue_s_client_raises_is_an_error_of_ours_or_a_reject(
     ]
     assert [len(find_stac_scenes(query).sources) for query in queries] == [1, 1]
     monkeypatch.setattr(reader, raising(error))
-    told = 0
+    message = 0
     for query in queries:
         try:
             found = find_stac_scenes(query)
         except SkymillError:
-            told += 1
+            message += 1
         else:
-            told += len(found.rejects)
+            message += len(found.rejects)
             assert len(found.sources) + len(found.rejects) == 1
-    assert told
+    assert message
 
 
 @pytest.mark.parametrize("error", RAISED[::4], ids=lambda error: type(error).__name__)

@@ -137,7 +137,7 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path, name, content):
         read_labels(VectorLabels(path=str(tmp_path / name)))
 
 
-def test_a_layer_that_is_not_there_is_told_with_those_that_are(tmp_path):
+def test_a_layer_that_is_not_there_is_reported_with_those_that_are(tmp_path):
     path = write_geopackage(tmp_path / "labels.gpkg", [polygon_wkb(LEFT)], ["a"], layer="fields")
     with pytest.raises(ConfigError, match=r"labels\.gpkg has no layer 'field'; it has fields"):
         read_labels(VectorLabels(path=path, layer="field"))
@@ -159,8 +159,8 @@ def test_a_broken_polygon_of_drawn_splits_is_one_reject(two_tiles, tmp_path):
     found = run(tree(two_tiles, split_by=by_area))
     assert [tile.record.split for tile in found.tiles.values()] == ["train", "train"]
     assert found.reasons() == {"drawn.geojson#1": "broken_geometry"}
-    told = survey(IngestConfig.model_validate(tree(two_tiles, split_by=by_area)))
-    assert [reject.key for reject in told.rejects] == ["drawn.geojson#1"]
+    message = survey(IngestConfig.model_validate(tree(two_tiles, split_by=by_area)))
+    assert [reject.key for reject in message.rejects] == ["drawn.geojson#1"]
 
 
 def test_drawn_splits_that_lead_nowhere_are_refused_by_name(two_tiles, tmp_path):

@@ -104,7 +104,7 @@ def test_no_way_leads_from_elsewhere_to_the_earth(source, target):
     )
 
 
-def test_a_system_that_nobody_knows_is_told():
+def test_a_system_that_nobody_knows_is_reported():
     with pytest.raises(CrsError, match="^EPSG:999999 is unknown to PROJ: "):
         crs_of("EPSG:999999")
 

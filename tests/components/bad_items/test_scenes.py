@@ -240,7 +240,7 @@ def test_an_area_off_the_earth_is_refused_by_name(two_tiles, tmp_path):
         run(tree(two_tiles, area=area))
 
 
-def test_of_many_rejects_the_commonest_reason_is_told(two_tiles, write_raster):
+def test_of_many_rejects_the_commonest_reason_is_reported(two_tiles, write_raster):
     (two_tiles / "a.tif").write_bytes(b"no raster")
     write_raster(noise(seed=1), str(two_tiles / "z.tif"))
     bands = {"height_px": 32, "width_px": 32, "bands": ["red"]}

@@ -1,4 +1,4 @@
-"""Splits with known contents, and what TFDV's validator says about them."""
+"""Splits with known contents, with the anomalies of TFDV's validator."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A check of any task's tally: in whatever groups and order observations are counted."""
+"""A check that any task's tally is independent of the grouping and order of observations."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -60,7 +60,7 @@ def test_what_cannot_be_is_refused(tree: dict[str, Any], message: str) -> None:
         EvaluationConfig.model_validate(tree)
 
 
-def test_the_metrics_that_a_task_does_not_have_are_told() -> None:
+def test_the_metrics_that_a_task_does_not_have_are_reported() -> None:
     names = ("recall/roof", "mean_iou", "accuracy", "iou/*", "mean_iou", "example_count")
     config = EvaluationConfig.model_validate(
         {"thresholds": [{"metric": name, "at_least": 0.1} for name in names]}

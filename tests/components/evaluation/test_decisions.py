@@ -73,7 +73,7 @@ def counts(scores: np.ndarray, true: np.ndarray) -> ScoreCounts:
     return found
 
 
-def test_an_aim_that_no_threshold_meets_is_told_with_the_most_that_one_does() -> None:
+def test_an_aim_that_no_threshold_meets_is_reported_with_the_most_that_one_does() -> None:
     scores, true = np.array([0.9, 0.8, 0.7]), np.array([False, True, True])
     found = choose(DecisionConfig(class_name="Forest", precision=0.9), counts(scores, true))
     assert (found.threshold, found.reached) == (None, pytest.approx(2 / 3))

@@ -244,7 +244,7 @@ def test_images_without_objects_count_and_those_without_truth_do_not() -> None:
     assert FAMILY.overall(with_empty)["examples_without_truth"] == 0
 
 
-def test_boxes_and_scores_that_are_not_finite_are_told_and_found_nothing() -> None:
+def test_boxes_and_scores_that_are_not_finite_are_reported_and_found_nothing() -> None:
     true = np.array([[0, 0, 20, 20]], np.float32)
     broken = np.array([np.nan])
     observed = (

@@ -106,7 +106,7 @@ def test_a_metric_that_fails_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "told", "answer", "truth", "prediction"),
+    ("task", "reported", "answer", "truth", "prediction"),
     [
         ("single_label", b"b", {"probabilities": [0.9, 0.1]}, 0, [0.1, 0.9, 0]),
         (
@@ -127,12 +127,12 @@ def test_a_metric_that_fails_is_named() -> None:
     ],
 )
 def test_truth_and_prediction_are_in_the_same_classes(
-    task: Any, told: Any, answer: dict[str, Any], truth: Any, prediction: Any
+    task: Any, reported: Any, answer: dict[str, Any], truth: Any, prediction: Any
 ) -> None:
     evaluated, image = evaluated_task(task), ImageSpec(height_px=8, width_px=8)
     frame = Frame(("b", "a", "(unknown)"), ("a", "b"), ("b", "a"), image, 0.5)
     answers = {name: np.array(value) for name, value in answer.items()}
-    found = evaluated.pair({evaluated.truth[0]: [told]}, answers, frame)
+    found = evaluated.pair({evaluated.truth[0]: [reported]}, answers, frame)
     assert found is not None
     np.testing.assert_allclose(found[0], truth)
     np.testing.assert_allclose(found[1], prediction)

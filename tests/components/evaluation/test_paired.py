@@ -69,14 +69,14 @@ def test_mcnemar_is_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bound", "passed", "told"),
+    ("bound", "passed", "message"),
     [
         ({"at_least": -0.01}, False, "at least -0.0123, below -0.01"),
         ({"at_least": -0.02}, True, "at least -0.0123"),
         ({"at_most": 0.01}, False, "at most 0.0203, above 0.01"),
     ],
 )
-def test_a_threshold_may_ask_for_confidence(bound: object, passed: bool, told: str) -> None:
+def test_a_threshold_may_ask_for_confidence(bound: object, passed: bool, message: str) -> None:
     metrics = {"accuracy": 0.924, "example_count": 288.0, "group_count": 31.0}
     change = PairedChange(0.004, {0.95: (-0.0123, 0.0203), 0.975: (-0.02, 0.03)})
     item = SliceMetrics((), metrics, metrics | {"accuracy": 0.92}, change=change)
@@ -91,7 +91,7 @@ def test_a_threshold_may_ask_for_confidence(bound: object, passed: bool, told: s
         assert "change of accuracy on overall (n=288) is 0.004; with 95 % confidence, over 31 " in (
             finding.detail
         )
-        assert told in finding.detail
+        assert message in finding.detail
         assert report.facts["accuracy_change"]["interval"] == [-0.02, 0.03]  # type: ignore
 
 
@@ -108,12 +108,12 @@ def test_too_few_units_for_a_bound_block_unless_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "more", "told"),
+    ("metric", "more", "message"),
     [("log_loss", {}, "only the main metric"), ("accuracy", {"relative": True}, "leave out")],
 )
 def test_confidence_is_of_a_difference_in_the_main_metric(
-    metric: str, more: dict[str, bool], told: str
+    metric: str, more: dict[str, bool], message: str
 ) -> None:
     change = {"at_most": 0.1, "confidence": 0.95, **more}
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         EvaluationConfig.model_validate({"thresholds": [{"metric": metric, "change": change}]})

@@ -295,19 +295,19 @@ def test_a_candidate_that_could_not_be_asked_blocks_and_cannot_be_allowed() -> N
 
 
 @pytest.mark.parametrize(
-    ("found", "token", "told"),
+    ("found", "token", "message"),
     [
         ({"failures": {"baseline": "OSError: no graph"}}, "unusable_baseline", "no graph"),
         ({"baseline_task": "single_label"}, "task_changed", "answers regression"),
     ],
 )
 def test_a_baseline_that_cannot_be_compared_blocks_unless_allowed(
-    found: dict[str, Any], token: str, told: str
+    found: dict[str, Any], token: str, message: str
 ) -> None:
     evaluation = of_task("regression", {"mae": 1.0}, **found)
     threshold: dict[str, Any] = {"metric": "mae", "at_most": 2, "change": {"at_most": 0}}
     (finding,) = verdict(evaluation, "missing_baseline", **threshold).failed
-    assert told in finding.detail
+    assert message in finding.detail
     assert f"{token!r} into evaluation.allow" in finding.detail
     assert verdict(evaluation, token, **threshold).passed
 

@@ -175,7 +175,7 @@ def test_what_is_no_gray_image_is_an_error(broken: bytes) -> None:
         decode_mask(broken, 3, 3)
 
 
-def test_confidence_that_is_not_finite_is_told_and_has_no_calibration() -> None:
+def test_confidence_that_is_not_finite_is_reported_and_has_no_calibration() -> None:
     true, found, confidence = images(1)[0]
     broken = np.where(confidence > 0.5, np.nan, confidence)
     answer = {"class_raster": found, "confidence": broken}

@@ -59,7 +59,7 @@ def text(example: tf.train.Example, name: str) -> str:
 
 @pytest.fixture
 def ingest(tmp_path):
-    """Runs ingest: `ingest(config, "name", *beam_args)` is its Outcome."""
+    """Returns a function that runs ingest: `ingest(config, "name", *beam_args)` is its Outcome."""
 
     def run(config, name="run", *beam_args):
         places = tmp_path / name / "examples", tmp_path / name / "rejects"
@@ -75,7 +75,7 @@ def ingest(tmp_path):
 
 
 def picture(number: int) -> bytes:
-    """A JPEG like no other number's."""
+    """Returns a JPEG that is unique to its number."""
     pixels = np.random.default_rng(number).integers(0, 256, (16, 20, 3)).astype(np.uint8)
     data: bytes = simplejpeg.encode_jpeg(pixels)
     return data

@@ -53,7 +53,7 @@ def test_a_corrected_label_replaces_that_of_the_source_and_changes_the_fingerpri
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("key,label\nforest/9.png,water\n", "1 keys are of no image .* forest/9.png"),
         ("key,class\nforest/1.png,water\n", "row 1 has no label"),
@@ -61,8 +61,8 @@ def test_a_corrected_label_replaces_that_of_the_source_and_changes_the_fingerpri
         ("key,label\nforest/1.png,a\nforest/1.png,b\n", "row 2 corrects forest/1.png a second"),
     ],
 )
-def test_a_table_that_cannot_be_meant_is_an_error(folders, text, told):
-    with pytest.raises(DataError, match=told):
+def test_a_table_that_cannot_be_meant_is_an_error(folders, text, message):
+    with pytest.raises(DataError, match=message):
         list_source(folders(text))
 
 

@@ -80,7 +80,7 @@ def test_several_labels(tmp_path, several):
     ("said", "by_default", "as_no_class"),
     [([], (), ()), ("", None, ()), (" | ", None, ()), (None, None, None)],
 )
-def test_an_image_of_no_class_is_told_from_one_that_nobody_looked_at(
+def test_an_image_of_no_class_is_distinguished_from_one_that_nobody_looked_at(
     tmp_path, said, by_default, as_no_class
 ):
     rows = [{"uri": "x.jpg", "tags": said}, {"uri": "y.jpg", "tags": ["a"]}, {"uri": "z.jpg"}]

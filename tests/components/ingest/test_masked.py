@@ -160,10 +160,10 @@ def test_two_truths_are_refused():
 
 @pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 @pytest.mark.parametrize(
-    ("kind", "reason", "told"),
+    ("kind", "reason", "message"),
     [("float32", "mask_differs", "floating-point"), ("int64", "unreadable", "not an image")],
 )
-def test_a_mask_of_other_numbers_is_told_how_to_be_written(folders, kind, reason, told):
+def test_a_mask_of_other_numbers_is_reported_with_the_remedy(folders, kind, reason, message):
     (folders / "masks/a/1.png").unlink()
     with rasterio.open(
         folders / "masks/a/1.tif", "w", driver="GTiff", width=20, height=12, count=1, dtype=kind
@@ -171,5 +171,5 @@ def test_a_mask_of_other_numbers_is_told_how_to_be_written(folders, kind, reason
         file.write(np.ones((1, 12, 20), kind))
     _, found = outcomes(config(folders, legend={"values": {1: "forest"}}))
     assert found["a/1.jpg"].reason == reason
-    assert told in found["a/1.jpg"].detail
+    assert message in found["a/1.jpg"].detail
     assert "gdal_translate -ot Byte" in found["a/1.jpg"].detail

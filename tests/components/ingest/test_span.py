@@ -82,7 +82,7 @@ def test_a_new_span_is_other_data_even_with_the_same_images(tmp_path: Path) -> N
     assert fingerprint_dataset(first.source) == fingerprint_dataset(second.source)
 
 
-def test_what_is_not_there_is_told_with_what_is(tmp_path: Path) -> None:
+def test_what_is_not_there_is_reported_with_what_is(tmp_path: Path) -> None:
     place = str(tmp_path / "{YYYY}{MM}{DD}")
     with pytest.raises(DataError, match=r"no span at .*: nothing there has a name of this form"):
         find_span(place, None)

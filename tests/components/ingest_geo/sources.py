@@ -1,4 +1,4 @@
-"""A small source of every kind, with the files that decide what ingest makes of it."""
+"""A small source of every kind, with the files that determine its examples."""
 
 import csv
 import json
@@ -17,11 +17,11 @@ _LEFT, _TOP, _GSD_M, _SIDE_PX = 500_000, 5_300_000, 10, 64
 
 @dataclass(frozen=True)
 class Made:
-    """A source as a tree of plain values, and the files by whose content it counts.
+    """A source as a tree of plain values, and the files whose content matters.
 
     Attributes:
-        tree: of an IngestConfig.
-        files: each of which ingest reads.
+        tree: plain values of an IngestConfig.
+        files: files that ingest reads.
         another: writes one more file that ingest would read.
     """
 
@@ -31,7 +31,7 @@ class Made:
 
 
 def photograph(path: Path, number: int) -> Path:
-    """A PNG like no other number's."""
+    """Writes a PNG that is unique to its number."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(number).integers(0, 256, (12, 12, 3)).astype(np.uint8)
     Image.fromarray(pixels).save(path)
@@ -39,7 +39,7 @@ def photograph(path: Path, number: int) -> Path:
 
 
 def raster(path: Path, number: int, classes: int = 0, east_px: int = 0) -> Path:
-    """A GeoTIFF of 64 x 64 pixels like no other number's; of classes, of two halves."""
+    """Writes a GeoTIFF of 64 x 64 pixels, unique to its number; with classes, in two halves."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(number).integers(1, 200, (_SIDE_PX, _SIDE_PX)).astype(np.uint8)
     if classes:

@@ -383,7 +383,7 @@ def test_a_row_that_lacks_some_is_no_image_without_objects(tmp_path, row):
         ("boxes.txt", "", ConfigError, r"not COCO \(.json\), DeepForest \(.csv\)"),
     ],
 )
-def test_a_file_of_another_form_is_told(tmp_path, name, text, error, match):
+def test_a_file_of_another_form_is_reported(tmp_path, name, text, error, match):
     (tmp_path / name).write_text(text)
     with pytest.raises(error, match=match):
         listed_boxes(str(tmp_path / name))

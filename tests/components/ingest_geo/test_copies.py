@@ -71,7 +71,7 @@ def test_tiles_of_one_value_are_told_apart_by_their_place(run, tmp_path: Path) -
     tree = of_scenes(tmp_path / "scenes", source={"labels": labels}, split_by=BLOCKS)
     outcome = run(tree)
     assert outcome.rejects() == {}
-    # 8 x 8 tiles, less the only one that lies wholly in the corner of which nothing is told.
+    # 8 x 8 tiles, less the only one that lies wholly in the unlabelled corner.
     assert len(by_key(outcome)) == 64 - 1
     assert_agreed(outcome, tree)
 

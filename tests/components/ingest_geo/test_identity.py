@@ -92,10 +92,10 @@ def test_an_ambiguous_mask_is_nobodys_and_both_are_named(write, tmp_path, kind):
     listing = list_source(kind(tmp_path))
     assert masks_in(listing, tmp_path) == {"fine": "fine.png"}
     assert reasons(listing) == dict.fromkeys(["1/o", "2/o", "twice"], "ambiguous_truth")
-    told = {reject.key.partition(".")[0]: reject.detail for reject in listing.rejects}
-    assert "o.png could belong to 1/o" in told["1/o"]
-    assert "2/o" in told["1/o"]
-    assert "twice.png and twice.tif" in told["twice"]
+    result = {reject.key.partition(".")[0]: reject.detail for reject in listing.rejects}
+    assert "o.png could belong to 1/o" in result["1/o"]
+    assert "2/o" in result["1/o"]
+    assert "twice.png and twice.tif" in result["twice"]
     assert listing.ignored == {"(unused_mask)": 4}
 
 

@@ -71,7 +71,7 @@ def test_the_page_that_is_asked_for_is_read(run, pages, page, expected):
     assert pixel_geometry(pages, page).size_px == ((8, 8) if page == 3 else (16, 16))
 
 
-def test_a_page_that_is_not_there_is_told(run, pages, write_raster, tmp_path):
+def test_a_page_that_is_not_there_is_reported(run, pages, write_raster, tmp_path):
     with pytest.raises(DataError, match="no page 4; it has 3"):
         run(tree(pages, page=4))
     alone = write_raster(np.ones((8, 8, 1), "uint8"), str(tmp_path / "alone.tif"))

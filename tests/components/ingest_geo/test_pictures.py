@@ -54,7 +54,7 @@ def invoke(*arguments):
     return outcome
 
 
-def test_the_distance_between_train_and_test_is_told(config_of, two_chips, tmp_path):
+def test_the_distance_between_train_and_test_is_reported(config_of, two_chips, tmp_path):
     tree, root = two_chips
     manifest = tmp_path / "chips.csv"
     manifest.write_text(

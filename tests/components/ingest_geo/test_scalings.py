@@ -60,8 +60,8 @@ def test_rasters_that_differ_are_refused_by_name_until_it_is_said_what_to_do(kin
         for name, scaling in (("before", "* 0.0001 "), ("after", "* 0.0001 - 0.1")):
             assert f"number {scaling.strip()} in 'land/{name}" in message
         assert "Set image.values: scaled" in message
-    for told in ({"image": {"values": "stored"}}, {"scale": 1e-4, "offset": 0}):
-        assert listed(config_of(kind, one_ground, **told)).images == 2
+    for reported in ({"image": {"values": "stored"}}, {"scale": 1e-4, "offset": 0}):
+        assert listed(config_of(kind, one_ground, **reported)).images == 2
 
 
 @pytest.mark.parametrize("kind", ["chips", "scenes"])
@@ -95,8 +95,8 @@ def test_rasters_that_agree_keep_their_numbers_and_what_they_mean_is_said(run, k
     assert read_header(payload).scalings == ("0.0001 -0.1",)
     assert payload_of(features).pixels.dtype == np.uint16
     assert payload_of(features).values == "stored"
-    told = json.loads((outcome.examples_dir / "scalings.json").read_text())
-    assert told == {"B1": [0.0001, -0.1]}
+    reported = json.loads((outcome.examples_dir / "scalings.json").read_text())
+    assert reported == {"B1": [0.0001, -0.1]}
     meant = {"B1": "numbers as stored; the value is number * 0.0001 - 0.1"}
     assert outcome.summary.units == outcome.report().facts["units"] == meant
 

@@ -230,7 +230,7 @@ def test_building_footprints_are_boxes_in_pixels(run, shared_data):
     np.testing.assert_allclose(sorted(got), sorted(map(tuple, inside)), atol=1e-2)
 
 
-def test_a_mask_s_wrong_colours_are_told_before_anything_is_read(shared_data):
+def test_a_mask_s_wrong_colours_are_reported_before_anything_is_read(shared_data):
     folder = shared_data("dubai_segmentation")
     legend = {"colours": {"#3C1098": "building", "#D0A9F5": "land"}}
     labels = {"kind": "masks", "folder": str(folder / "masks"), "legend": legend}

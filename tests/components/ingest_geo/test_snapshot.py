@@ -41,18 +41,18 @@ def fingerprint(config: IngestConfig) -> str:
 def told_by_workers(config: IngestConfig) -> list[bytes]:
     """Stamps that workers report for the files that they read whole."""
     family, listing = family_of(config.source), list_source(config)
-    told: list[bytes] = []
+    message: list[bytes] = []
     convert = family.converter(config, listing.classes)
     for line in family.lines(listing, 2):
-        list(convert(line, told.append))
-    return told
+        list(convert(line, message.append))
+    return message
 
 
 def conclude(snapshot: Snapshot, started_for: str) -> None:
     """Reads everything, and checks that it was what the run was started for."""
-    told = [] if snapshot.is_complete else told_by_workers(snapshot.config)
+    message = [] if snapshot.is_complete else told_by_workers(snapshot.config)
     snapshot.require_unchanged()
-    snapshot.require(started_for, told)
+    snapshot.require(started_for, message)
 
 
 def rewrite(path: Path) -> None:
@@ -186,11 +186,11 @@ def test_what_becomes_of_a_photograph_after_it_was_read_does_not_matter(
     made = KINDS[kind](tmp_path)
     config = config_of(made)
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
-    told = told_by_workers(config)
+    message = told_by_workers(config)
     for path in made.files:
         rewrite(path)
     snapshot.require_unchanged()
-    assert snapshot.require(started_for, told) == started_for
+    assert snapshot.require(started_for, message) == started_for
     with pytest.raises(SourceChanged, match="has changed since this run was started"):
         snapshot.require(started_for, told_by_workers(config))
 
@@ -211,8 +211,8 @@ def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) 
         [f"a/{name}", "a", None, None, None, [], None, None, checksum]
         for name, checksum in checksums.items()
     ]
-    told = told_by_workers(IngestConfig.model_validate(tree))
-    assert sorted(told) == sorted(map(entry_digest, entries))
+    message = told_by_workers(IngestConfig.model_validate(tree))
+    assert sorted(message) == sorted(map(entry_digest, entries))
 
 
 def test_a_mask_that_changes_between_its_images_stops_the_run(tmp_path: Path) -> None:
@@ -226,13 +226,13 @@ def test_a_mask_that_changes_between_its_images_stops_the_run(tmp_path: Path) ->
     config = IngestConfig.model_validate({"source": source})
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
     family, listing = family_of(config.source), list_source(config)
-    told: list[bytes] = []
+    message: list[bytes] = []
     for line in family.lines(listing, 2):
-        list(family.converter(config, listing.classes)(line, told.append))
-        if len(told) == 1:
+        list(family.converter(config, listing.classes)(line, message.append))
+        if len(message) == 1:
             (tmp_path / "mask.png").write_bytes(b"another")
     with pytest.raises(SourceChanged, match=r"changed last: .*mask\.png"):
-        snapshot.require(started_for, told)
+        snapshot.require(started_for, message)
 
 
 def test_images_of_other_classes_and_drawn_splits_are_of_the_same_data(tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_a_file_that_is_there_at_the_listing_alone_poisons_nothing(node, tmp_pat
     assert node(config, started_for).exists()
 
 
-def test_files_of_which_nothing_can_be_told_do_not_stop_a_run(tmp_path: Path) -> None:
+def test_files_of_unknown_state_do_not_stop_a_run(tmp_path: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("uri,label\nnowhere://bucket/1.jpg,a\n")
     config = IngestConfig.model_validate({"source": {"kind": "manifest", "uri": str(table)}})

@@ -72,9 +72,9 @@ def test_64_bits_have_one_way_in_that_every_message_names(run, write_raster, tmp
     if dtype == "float64":
         pixels[2, 2] = 1e300
     path = write_raster(pixels, str(tmp_path / "scenes" / "wide.tif"), nodata=nodata)
-    for told in (None, "uint8"):
+    for message in (None, "uint8"):
         with pytest.raises(DataError, match=r"float32"):
-            run(tree(path, dtype=told))
+            run(tree(path, dtype=message))
     with pytest.raises(ValidationError, match=r"dtype[\s\S]*float32"):
         run(tree(path, dtype=dtype))
     options = {} if warp is None else {"warp": warp, "size_px": 8}
@@ -88,7 +88,7 @@ def test_64_bits_have_one_way_in_that_every_message_names(run, write_raster, tmp
         np.testing.assert_array_equal(found.pixels[found.valid], pixels[~lost].reshape(-1, 1))
 
 
-def test_bands_of_mixed_widths_are_told_a_dtype_that_works(run, write_raster, tmp_path):
+def test_bands_of_mixed_widths_are_reported_with_a_dtype_that_works(run, write_raster, tmp_path):
     for name, dtype in (("B1", "int32"), ("B2", "float32")):
         path = tmp_path / "scenes" / "one" / f"{name}.tif"
         write_raster(np.full((16, 16, 1), 3, dtype), str(path))

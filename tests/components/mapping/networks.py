@@ -1,4 +1,4 @@
-"""Networks with known weights, in numpy, as models that answer tiles; and scenes for them."""
+"""Networks with known weights, in numpy, as models of tiles; and scenes for them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,7 +72,7 @@ def contract_of(classes=("low", "middle", "high"), size_px=32, gsd_m=10.0, **mor
 
 
 def smooth_ground(height, width, seed=0, patch=8):
-    """Numbers from 0 to 1000 that vary from patch to patch."""
+    """Returns numbers from 0 to 1000 that vary from patch to patch."""
     random = np.random.default_rng(seed)
     coarse = random.integers(1, 1000, (-(-height // patch), -(-width // patch)))
     return np.kron(coarse, np.ones((patch, patch), int))[:height, :width].astype(np.uint16)

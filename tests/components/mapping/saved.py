@@ -10,7 +10,7 @@ KERNEL_PX = 5
 
 
 class Means(tf.Module):
-    """Logits of three classes: how near the mean of 5 x 5 pixels is to their levels."""
+    """Logits of three classes: closeness of the mean of 5 x 5 pixels to their levels."""
 
     def __init__(self):
         super().__init__()
@@ -26,7 +26,7 @@ class Means(tf.Module):
         return -30.0 * tf.maximum(off, -off)
 
     def embedded(self, pixels):
-        """Also how rough a tile is: the mean step between valid neighbours, down and across."""
+        """Also returns a tile's roughness: the mean step between valid neighbours on both axes."""
         steps = [pixels[:, 1:] - pixels[:, :-1], pixels[:, :, 1:] - pixels[:, :, :-1]]
         roughness = tf.stack([_mean_size(step) for step in steps], axis=1)
         return self(pixels), {"embedding": roughness}

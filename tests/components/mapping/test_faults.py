@@ -1,4 +1,4 @@
-"""Faults of scenes, models and disks: each is told, and costs no more than it must."""
+"""Faults of scenes, models and disks: each is reported, and costs no more than it must."""
 
 import os
 import shutil

@@ -79,7 +79,7 @@ def test_a_tile_of_another_size_is_fitted_to_the_model(tmp_path):
     assert (classes[8:-8, 160:-8] == 2).all()
 
 
-def test_a_model_that_was_exported_before_maps_is_told(base, tmp_path):
+def test_a_model_that_was_exported_before_maps_is_reported(base, tmp_path):
     module = Means()
     module.call = tf.function(
         lambda image_bytes: {"x": image_bytes},
@@ -102,14 +102,14 @@ def test_the_command_maps_what_it_can_and_names_what_it_cannot(base, tmp_path):
     (scenes / "broken.tif").write_bytes(b"no raster")
     arguments = [str(scenes), "-o", str(tmp_path / "maps"), "--model-base", str(base)]
     done = CliRunner().invoke(command, [*arguments, "--json"])
-    told = {it["scene"]: it for it in map(json.loads, done.stdout.splitlines())}
+    result = {it["scene"]: it for it in map(json.loads, done.stdout.splitlines())}
     assert done.exit_code == 1
-    assert {name: it.get("reason") for name, it in told.items()} == {
+    assert {name: it.get("reason") for name, it in result.items()} == {
         "good": None,
         "empty": "no_data",
         "broken": "unreadable",
     }
-    assert {"classes.tif", "confidence.tif"} <= set(told["good"]["files"])
+    assert {"classes.tif", "confidence.tif"} <= set(result["good"]["files"])
     assert sorted(path.name for path in (tmp_path / "maps").iterdir()) == ["good"]
     again = CliRunner().invoke(command, [str(scenes / "good.tif"), *arguments[1:]])
     assert again.exit_code == 0

@@ -48,7 +48,7 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
     for left_edge, right_edge in columns:
         mosaic = Mosaic(2, left_edge, right_edge, down, across, settle)
         for top in tops:
-            for left in lefts:  # the reader tells of lost tiles before the others are answered
+            for left in lefts:  # the reader reports lost tiles before the others are answered
                 if (top, left) in lost:
                     mosaic.lose(Window(top, left, SIZE, SIZE))
             for left in lefts:

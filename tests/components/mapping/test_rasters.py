@@ -141,7 +141,7 @@ def test_a_raster_is_the_one_that_gdal_makes_of_the_same_pixels(tmp_path, kind, 
     other = by_gdal(spec, tmp_path / "gdal.tif", pixels, compression)
     assert tags_of(own) == tags_of(other)
     assert facts_of(own) == facts_of(other)
-    assert own.read_bytes()[:192] == other.read_bytes()[:192], "what a COG says of its layout"
+    assert own.read_bytes()[:192] == other.read_bytes()[:192], "the header of a COG with its layout"
     is_valid, errors, warnings = cog_validate(own, strict=True)
     assert is_valid, (errors, warnings)
     with rasterio.open(own) as dataset:

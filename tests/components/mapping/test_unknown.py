@@ -39,8 +39,8 @@ class TellsUnknown(Network):
 
     def answer(self, tiles, view):
         middles = np.array([it.key.window.col + it.key.window.width / 2 for it in tiles])
-        told = np.where(middles > NOISE_FROM, 100, 60).astype(np.float32)
-        answer = {"unknown_percentile": told}
+        message = np.where(middles > NOISE_FROM, 100, 60).astype(np.float32)
+        answer = {"unknown_percentile": message}
         if self.contract.task == "segmentation":
             return {**super().answer(tiles, view), **answer}
         self.asked += [tile.key for tile in tiles]
@@ -151,8 +151,8 @@ def test_cells_of_masked_tiles_have_no_answer(tmp_path):
     found = make(tmp_path, network_of("single_label", ("low", "high")), config)
     assert (read(found, "unknown")[0] == [120, 120, 120, 200, 200, 200, 200]).all()
     assert (read(found, "classes")[0] == [1, 1, 1, 255, 255, 255, 255]).all()
-    told = pq.read_table(found.folder / "cells.parquet").to_pydict()["unknown_percentile"]
-    assert told == [60] * 12
+    message = pq.read_table(found.folder / "cells.parquet").to_pydict()["unknown_percentile"]
+    assert message == [60] * 12
     (tmp_path / "all").mkdir()
     nothing = MapConfig(mask_unknown=0)
     found = make(tmp_path / "all", network_of("regression", ()), nothing)

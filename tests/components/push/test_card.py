@@ -90,7 +90,7 @@ def test_the_card_is_read_back_as_it_was_written() -> None:
         ModelCard.from_json(b"{}", "version 3")
 
 
-def test_the_slice_that_is_clearly_worse_is_told_from_one_that_may_be_chance() -> None:
+def test_the_slice_that_is_clearly_worse_is_distinguished_from_one_that_may_be_chance() -> None:
     """The interval of the south ends at 0.79, below 0.9 over all examples."""
     worst = model_card(evidence()).metrics.worst
     assert [(it.slice, it.differs) for it in worst] == [
@@ -99,7 +99,7 @@ def test_the_slice_that_is_clearly_worse_is_told_from_one_that_may_be_chance() -
     ]
 
 
-def test_a_served_version_that_could_not_be_measured_is_not_told_as_compared() -> None:
+def test_a_served_version_that_could_not_be_measured_is_not_reported_as_compared() -> None:
     given = evidence()
     assert "no earlier version" in card_page(model_card(given))
     failed = replace(given, metrics={**given.metrics, "baseline_version": 4})
@@ -127,7 +127,7 @@ def test_sensors_are_those_of_the_train_split() -> None:
 
 def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> None:
     text = card_text(model_card(evidence()), 7)
-    for told in (
+    for message in (
         "No snow.",
         "0.900, measured on 200 examples of test, from 12 groups; 95 % interval 0.850 to 0.950.",
         "Clearly worse on region=south: accuracy 0.740",
@@ -139,7 +139,7 @@ def test_limits_say_what_was_not_learnt_and_on_how_much_the_metrics_rest() -> No
         "from sentinel-2",
         "small_cnn",
     ):
-        assert told in text
+        assert message in text
     assert "No licence" not in text
     assert model_card(evidence()).architecture == "small_cnn, model.dropout=0.3"
     ensemble = Ensemble(members=3, disagreement="mutual_information")
@@ -210,8 +210,8 @@ def test_a_slice_that_is_known_to_fail_comes_before_worse_ones_that_may_be_chanc
 
     def item(name: str, value: float, interval: list[float] | None) -> dict[str, Any]:
         candidate = {**whole["candidate"], "accuracy": value}
-        told = {"slice": name, "features": {"land": name}, "accuracy_interval": interval}
-        return {**whole, **told, "candidate": candidate}
+        message = {"slice": name, "features": {"land": name}, "accuracy_interval": interval}
+        return {**whole, **message, "candidate": candidate}
 
     chance = [item(f"rare {number}", 0.1, None) for number in range(6)]
     failing = [item(f"bog {number}", 0.45, [0.4, 0.5]) for number in range(7)]
@@ -239,13 +239,13 @@ def test_the_page_has_every_metric_once_with_its_interval_and_counts_whole() -> 
 
 
 def test_a_card_says_where_its_interval_takes_examples_as_independent() -> None:
-    told = "The interval takes each example as independent"
+    message = "The interval takes each example as independent"
     given = evidence()
-    assert not any(it.startswith(told) for it in model_card(given).limits)
+    assert not any(it.startswith(message) for it in model_card(given).limits)
     drawn = {"method": "wilson", "by": "example", "count": 200}
     slices = [{**it, "drawn": drawn} for it in given.metrics["slices"]]
     alone = model_card(replace(given, metrics={**given.metrics, "slices": slices}))
-    assert any(it.startswith(told) for it in alone.limits)
+    assert any(it.startswith(message) for it in alone.limits)
 
 
 def test_the_text_of_a_version_has_its_number_and_one_group_is_no_plural() -> None:

@@ -188,7 +188,7 @@ def test_provenance_is_complete(tmp_path: Path, base: Path, models: list[Path]) 
     assert card.terms.licence == "CC0-1.0"
 
 
-def test_a_changed_file_of_the_provenance_is_told_when_a_version_is_shown(
+def test_a_changed_file_of_the_provenance_is_reported_when_a_version_is_shown(
     tmp_path: Path, base: Path, models: list[Path]
 ) -> None:
     Run(tmp_path / "first", base).push(models[0])
@@ -212,19 +212,19 @@ def test_a_changed_file_of_the_provenance_is_told_when_a_version_is_shown(
 
 
 @pytest.mark.parametrize(
-    ("changed", "told"),
+    ("changed", "message"),
     [("provenance/provenance.json", "provenance.json"), ("saved_model.pb", "the model itself")],
 )
-def test_a_changed_model_or_provenance_is_told_when_a_version_is_shown(
-    changed: str, told: str, tmp_path: Path, base: Path, models: list[Path]
+def test_a_changed_model_or_provenance_is_reported_when_a_version_is_shown(
+    changed: str, message: str, tmp_path: Path, base: Path, models: list[Path]
 ) -> None:
     Run(tmp_path / "first", base).push(models[0])
     path = base / "1" / changed
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"run-7", b"run-8") if told in changed else content + b"x")
+    path.write_bytes(content.replace(b"run-7", b"run-8") if message in changed else content + b"x")
     shown = CliRunner().invoke(versions_command, ["show", "1", "--model-base", str(base)])
     assert isinstance(shown.exception, DataError)
-    assert f"version 1: {told} changed after the push" in str(shown.exception)
+    assert f"version 1: {message} changed after the push" in str(shown.exception)
 
 
 def test_the_next_runs_drift_check_finds_the_statistics_of_the_served_version(

@@ -50,7 +50,7 @@ def test_a_box_surrounds_what_the_graph_makes_of_its_pixels(
     assert image.sum() == pytest.approx(np.prod(moved[2:] - moved[:2]), rel=0.12)
 
 
-def test_what_is_cut_away_is_told() -> None:
+def test_what_is_cut_away_is_reported() -> None:
     """20 x 40 into 20 x 20: ten columns are cut at each side."""
     spec = ImageSpec(height_px=20, width_px=20, fit="crop")
     assert place(20, 40, spec).offset_px == (0, -10)

@@ -48,7 +48,7 @@ def test_a_link_in_place_of_the_file_leads_nowhere(tmp_path, exists):
 
 
 def test_a_place_where_no_file_can_be_made_is_an_error(tmp_path, monkeypatch):
-    """The system says of a folder that is gone what it says while another process removes it."""
+    """The system reports a missing folder and one that another process is removing alike."""
     gone = tmp_path / "gone"
     gone.mkdir()
     monkeypatch.chdir(gone)

@@ -53,9 +53,9 @@ def test_what_is_ambiguous_belongs_to_nothing(images, truths, expected, disputes
     assert found.truth_of == expected
     assert found.disputes.keys() == disputes
     for image, dispute in found.disputes.items():
-        told = dispute.explain(images, truths)
-        assert images[image] in told
-        assert any(truth in told for truth in truths)
+        message = dispute.explain(images, truths)
+        assert images[image] in message
+        assert any(truth in message for truth in truths)
 
 
 def test_a_file_of_labels_tells_files_of_two_suffixes_apart():
@@ -78,10 +78,10 @@ def test_an_image_with_several_names_has_one_truth():
     assert both.disputed == {0, 1}
 
 
-def test_many_of_one_name_are_told_in_a_few_words():
+def test_many_of_one_name_are_reported_in_a_few_words():
     images = [f"{number}/o.tif" for number in range(50)]
-    told = paired(images, ["o.png"]).disputes[49].explain(images, ["o.png"])
-    assert "o.png could belong to 0/o.tif, 1/o.tif, 2/o.tif and others." in told
+    message = paired(images, ["o.png"]).disputes[49].explain(images, ["o.png"])
+    assert "o.png could belong to 0/o.tif, 1/o.tif, 2/o.tif and others." in message
 
 
 def test_order_does_not_matter_and_nothing_is_given_twice():

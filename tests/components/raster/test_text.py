@@ -43,7 +43,7 @@ def test_text_is_read_in_its_encoding(data: bytes, encoding: str | None) -> None
         (b"F", "utf-16-le", "not in utf-16-le"),
     ],
 )
-def test_text_in_another_encoding_is_told(data: bytes, encoding: Any, message: str) -> None:
+def test_text_in_another_encoding_is_reported(data: bytes, encoding: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         decoded(data, encoding)
 

@@ -41,7 +41,7 @@ def test_a_folder_that_is_listed_on_its_own_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     touch(tmp_path, "closed/a.tif")
     (tmp_path / "closed").chmod(0)
     [error] = [entry for entry in walk(str(tmp_path)) if entry.error]

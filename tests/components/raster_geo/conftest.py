@@ -15,7 +15,7 @@ from rasterio.transform import from_origin
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import BandFile, Scene, SceneSource
 
-# The same cases every time, so that a failure is found by everybody or by nobody.
+# The same cases every time, so that failures are reproducible.
 settings.register_profile("repeatable", database=None, deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
@@ -72,7 +72,7 @@ def write_raster(tmp_path_factory: pytest.TempPathFactory) -> WriteRaster:
 
 @pytest.fixture(scope="session")
 def scene_at() -> Callable[..., Scene]:
-    """Opens one file as a scene that is called `scene`."""
+    """Opens one file as a scene named `scene`."""
 
     def at(path: Path, **options: Any) -> Scene:
         return open_scene(SceneSource("scene", (BandFile(str(path)),)), **options)

@@ -235,7 +235,7 @@ def test_a_description_like_a_position_is_no_name(write: Callable[..., Path]) ->
     assert values_of(scene, "#2", 1) == [2, 1]
 
 
-def test_too_few_names_are_told(write: Callable[..., Path]) -> None:
+def test_too_few_names_are_reported(write: Callable[..., Path]) -> None:
     path = write("three.tif", 1, 2, 3)
     source = SceneSource("s", (BandFile(str(path), ("red", "green")),))
     with pytest.raises(SceneRejected, match="3 bands, and 2 names") as caught:

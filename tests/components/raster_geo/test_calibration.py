@@ -181,6 +181,6 @@ def test_assets_that_are_called_as_bands_are_reflectance() -> None:
 
 
 @pytest.mark.parametrize("scale", [0, "much", [1], float("nan")])
-def test_an_item_s_scale_that_cannot_be_applied_is_told(scale: Any) -> None:
+def test_an_item_s_scale_that_cannot_be_applied_is_reported(scale: Any) -> None:
     with pytest.raises(ValueError, match="cannot be applied"):
         asset_scalings("B04", {"raster:bands": [{"scale": scale}]}, {})

@@ -1,4 +1,4 @@
-"""Scale and offset, from files and what catalogues say of them to tiles; rasterio as the oracle."""
+"""Scale and offset, from files and catalogues to tiles; rasterio as the oracle."""
 
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,7 @@ def test_stored_numbers_stay_as_they_are(tagged: Any, numbered_pixels: Any) -> N
         assert found.dtype == np.uint16
 
 
-def test_nodata_is_told_before_numbers_are_scaled(tagged: Any) -> None:
+def test_nodata_is_recognised_before_numbers_are_scaled(tagged: Any) -> None:
     pixels = np.full((8, 8, 2), 1000, np.int16)  # number 1000 is the value 0 of the first band
     pixels[0] = 0
     path = tagged(pixels, "nodata.tif", nodata=0)
@@ -170,7 +170,7 @@ def test_a_catalogue_s_scale_stands_in_for_the_file_s(
     assert scene_of(in_32_bits, scalings=(one,), scaling=given).bands[0].scaling == given
 
 
-def test_a_scale_that_cannot_be_applied_is_told(tagged: Any, numbered_pixels: Any) -> None:
+def test_a_scale_that_cannot_be_applied_is_reported(tagged: Any, numbered_pixels: Any) -> None:
     path = tagged(numbered_pixels(8, 8), "zero.tif", (0.0,), (5.0,))
     error = rejected(path)
     assert error.reason is Reason.BAD_METADATA

@@ -189,7 +189,9 @@ def test_items_of_a_file_are_filtered_by_place_time_and_cloud(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("most", "ignored"), [(2, {"(beyond_max_items)": 1}), (3, {})])
-def test_items_beyond_the_most_are_told(tmp_path: Path, most: int, ignored: dict[str, int]) -> None:
+def test_items_beyond_the_most_are_reported(
+    tmp_path: Path, most: int, ignored: dict[str, int]
+) -> None:
     items = [item(n, sentinel("/data")) for n in range(5)]
     query = StacQuery(
         source=write(tmp_path / "items.json", items), max_cloud_cover_percent=20, max_items=most

@@ -80,7 +80,7 @@ def test_a_schema_in_a_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
         assert read_accepted(service.uri) == schema("Lake")
 
 
-def test_of_two_who_accept_at_once_one_is_told(
+def test_of_two_who_accept_at_once_one_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = tmp_path / "schema.pbtxt"

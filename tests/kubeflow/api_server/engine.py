@@ -1,6 +1,6 @@
-"""The workflow of a run in Argo, and what a server up to 2.17 tells of it.
+"""The workflow of a run in Argo, and its form in answers of servers up to 2.17.
 
-Every template may be tried again by the settings of 2.17.0, so each node stands beside its attempt:
+Every template may be tried again by the settings of 2.17.0, so each node has an attempt beside it:
 the workflow, the root, each step, its driver, and below each step its executor.
 """
 
@@ -61,7 +61,7 @@ def workflow_of(steps: Mapping[str, str], state: str) -> Json:
 
 
 def details_of(workflow: Json, run_id: str) -> list[Json]:
-    """The nodes as the server tells them: of their ids only those of the nodes below."""
+    """Returns the nodes as in the server's answers, which name only the ids of the nodes below."""
     return [_detail(node, run_id) for node in workflow["status"]["nodes"].values()]
 
 

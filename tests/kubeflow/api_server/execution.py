@@ -1,4 +1,4 @@
-"""Runs that the API server has taken, run by the imitation of driver and launcher."""
+"""Executes the API server's runs with the imitation of driver and launcher."""
 
 import threading
 from typing import Any
@@ -14,7 +14,7 @@ class Execution:
     """Runs in the background, each reported to the server as the cluster's agent does it.
 
     Attributes:
-        runs: what became of each run, by its id.
+        runs: the outcome of each run, by its id.
     """
 
     def __init__(self, backend: Backend, store: Store, metadata: Metadata) -> None:

@@ -79,7 +79,7 @@ def tasks_of(run: Json, steps: Mapping[str, str], metrics: Mapping[str, float]) 
     """The tasks of a run: its root, and a task for each step that has begun.
 
     The launcher reports its pod and its message, which never names the reason, when the step has
-    ended. Of a step that was killed nobody reports the end. The metrics are outputs of the last
+    ended. The end of a step that was killed is not reported. The metrics are outputs of the last
     step, each an artifact.
 
     Args:

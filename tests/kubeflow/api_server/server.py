@@ -1,4 +1,4 @@
-"""The REST API of Kubeflow Pipelines (v2beta1) on loopback, and what may stand before it."""
+"""The REST API of Kubeflow Pipelines (v2beta1) on loopback, with the proxies before it."""
 
 import email
 import json
@@ -38,7 +38,7 @@ _MODELS = {
 
 @dataclass(frozen=True)
 class Page(Exception):
-    """A page for people, as a login or a proxy gives it."""
+    """A web page, as returned by a login or a proxy."""
 
     status: int
     text: str = "<!doctype html><title>Log in</title>"
@@ -52,7 +52,7 @@ class Api:
     Attributes:
         requests: method and path of every request, in order.
         headers: the headers of the last request to the API.
-        broken: how many of the next requests fail.
+        broken: number of the next requests that fail.
         prefix: the path that a gateway has the API at.
         old_api: pages that the next requests to version 1 of the API get.
     """
@@ -84,7 +84,7 @@ def bearer(tokens: set[str]) -> Guard:
 
 
 def dex(sessions: set[str]) -> Guard:
-    """A gateway that sends whoever has no session to the login."""
+    """A gateway that redirects requests without a session to the login."""
 
     def guard(headers: Any) -> Page | None:
         cookies = dict(
@@ -170,8 +170,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 self._send(page_.status, "text/html", page_.text.encode(), page_.location)
             except Refusal as error:
                 upload = url.path.endswith("/upload_version")
-                told = {"error_message": error.message, "error_details": error.message}
-                self._json(error.status, told if upload else error.body())
+                reported = {"error_message": error.message, "error_details": error.message}
+                self._json(error.status, reported if upload else error.body())
 
         def _json(self, status: int, tree: Json) -> None:
             self._send(status, "application/json", json.dumps(tree).encode())

@@ -1,4 +1,4 @@
-"""The API server's own things, and its controller of schedules."""
+"""The API server's objects, and its controller of schedules."""
 
 import datetime
 import itertools
@@ -31,7 +31,7 @@ class Store:
         clock: the time in seconds since 1970; tests put their own.
         lost: the recurring runs whose objects in the cluster are gone.
         deletes_lost: whether it deletes those; releases differ.
-        execute: is told the run, the package and all parameters of each run that is made.
+        execute: called with the run, the package and all parameters of each new run.
     """
 
     def __init__(
@@ -246,7 +246,7 @@ class Store:
             raise inner.within(f"Failed to {verb} a run") from error
 
     def shown_run(self, run_id: str, view: str) -> Json:
-        """A run as `GET` returns it: without ML Metadata its tasks are counted, or told in full."""
+        """Returns a run as `GET` does: without ML Metadata with its tasks, counted or in full."""
         try:
             found = self.get(self.runs, run_id, "Run")
         except Refusal as error:
@@ -287,7 +287,7 @@ class Store:
 
         A step that is UNPREPARED, or the ROOT, has the log of its driver.
 
-        The metrics are those of the last step; a server with ML Metadata is not told them.
+        The metrics are those of the last step; a server with ML Metadata does not get them.
         """
         run = self.runs[run_id]
         run["state"] = state

@@ -29,7 +29,7 @@ _NEWER_THAN_OLD = {
     "subPath",
     "nodeAffinityJson",
 }
-#: By type: its name, what the server says of another value, and the values of Python.
+#: By type: its name, the server's message for another value, and the values of Python.
 _KINDS: dict[str, tuple[str, str, Any]] = {
     "NUMBER_DOUBLE": ("double or integer", "the parameter value is not of number", (int, float)),
     "NUMBER_INTEGER": ("double or integer", "the parameter value is not of number", (int, float)),
@@ -136,7 +136,7 @@ def check_parameters(spec: Json, given: Json) -> None:
 
 
 def _is_spec(tree: Json, old: bool) -> bool:
-    """A document that the protobuf knows wholly, with a name and a root; nobody says what else."""
+    """Checks for a document that the protobuf accepts, with a name and a root."""
     if old and _NEWER_THAN_OLD & set(_keys(tree)):
         return False
     try:
@@ -147,7 +147,7 @@ def _is_spec(tree: Json, old: bool) -> bool:
 
 
 def _is_platform(tree: Json, old: bool) -> bool:
-    """Any other document is passed over without a word."""
+    """Checks for a platform document; others are silently ignored."""
     kubernetes = tree.get("platforms", {}).get("kubernetes", {})
     if old and set(kubernetes) - {"deploymentSpec"}:
         return False

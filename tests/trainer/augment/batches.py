@@ -1,4 +1,4 @@
-"""Batches in which every pixel can be told, and the views of them."""
+"""Batches in which every pixel is unique, and their views."""
 
 import numpy as np
 import tensorflow as tf
@@ -9,8 +9,8 @@ from trainer.augment.config import Augment
 STILL = {"flip": (), "quarter_turns": False}
 
 
-def told(count=64, height=8, width=8, bands=3):
-    """uint8 (N, H, W, C): each image has the same, all different values."""
+def distinct(count=64, height=8, width=8, bands=3):
+    """Returns uint8 (N, H, W, C) of equal images whose values all differ."""
     values = np.arange(height * width * bands, dtype=np.int64).reshape(height, width, bands)
     return np.tile(values % 251, (count, 1, 1, 1)).astype(np.uint8)
 
@@ -23,7 +23,7 @@ def tiles(count=32, side=16, bands=4):
 
 
 def view(parts, batch, seed=(3, 4)):
-    """The views of a batch, as numpy arrays; `parts` are fields of `Augment` beside none."""
+    """Returns the views of a batch as numpy arrays; `parts` are the fields of `Augment`."""
     bands = [f"B{number}" for number in range(batch["images"].shape[-1])]
     layer = Augmentation(Augment.model_validate({**STILL, **parts}), bands, ignore=9)
     seen = layer({name: tf.constant(it) for name, it in batch.items()}, seed=tf.constant(seed))

@@ -5,7 +5,7 @@ import tensorflow as tf
 from pydantic import ValidationError
 
 from components.raster.errors import ConfigError
-from tests.trainer.augment.batches import STILL, tiles, told, view
+from tests.trainer.augment.batches import STILL, distinct, tiles, view
 from trainer.augment.augmentation import Augmentation, band_groups
 from trainer.augment.config import Augment, chosen_views
 from trainer.augment.geometry import RandomSymmetry
@@ -31,7 +31,9 @@ def whole(images):
     }
 
 
-@pytest.mark.parametrize("images", [told(count=8), tiles(count=8)], ids=["photographs", "rasters"])
+@pytest.mark.parametrize(
+    "images", [distinct(count=8), tiles(count=8)], ids=["photographs", "rasters"]
+)
 def test_the_same_seed_gives_the_same_views_and_another_seed_others(images):
     one, same, other = (
         view({**EVERYTHING, "quarter_turns": True}, whole(images), seed)
@@ -52,7 +54,7 @@ def test_nothing_is_frozen_when_the_graph_is_traced():
         traces.append(1)
         return layer(batch, seed=seed)
 
-    batch = {name: tf.constant(it) for name, it in whole(told(count=8)).items()}
+    batch = {name: tf.constant(it) for name, it in whole(distinct(count=8)).items()}
     first, second, again = (graph(batch, tf.constant([5, n])) for n in (0, 1, 0))
     assert len(traces) == 1
     assert not np.array_equal(first["images"], second["images"])
@@ -71,12 +73,12 @@ def test_the_first_batch_is_computed_once(monkeypatch):
         return view_of(self, batch, seed)
 
     monkeypatch.setattr(RandomSymmetry, "view", counted)
-    view({"flip": ("horizontal",)}, {"images": told()})
+    view({"flip": ("horizontal",)}, {"images": distinct()})
     assert len(calls) == 1
 
 
 def test_one_more_view_leaves_the_draws_of_the_others_alone():
-    images = {"images": told(count=20)}
+    images = {"images": distinct(count=20)}
     flipped = view({"flip": ("horizontal",)}, images)["images"]
     both = view({"flip": ("horizontal",), "missing_band": {"probability": 1}}, images)["images"]
     kept = both != 0
@@ -91,7 +93,12 @@ def test_a_batch_of_any_size_goes_through_one_graph():
     )
     traced = graph.get_concrete_function(spec, tf.TensorSpec((2,), tf.int32))
     for count in (1, 5):
-        assert traced(tf.constant(told(count=count)), tf.constant([0, 0])).shape == (count, 8, 8, 3)
+        assert traced(tf.constant(distinct(count=count)), tf.constant([0, 0])).shape == (
+            count,
+            8,
+            8,
+            3,
+        )
 
 
 def test_mixed_precision_leaves_pixels_alone():

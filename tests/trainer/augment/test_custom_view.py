@@ -7,7 +7,7 @@ import tensorflow as tf
 from components.raster.errors import ConfigError
 from components.raster.image import ImageSpec
 from components.raster.task import TASKS
-from tests.trainer.augment.batches import tiles, told, view
+from tests.trainer.augment.batches import distinct, tiles, view
 from trainer.augment.augmentation import Augmentation
 from trainer.augment.config import Augment, CustomView
 from trainer.augment.custom import require_view
@@ -139,7 +139,7 @@ def test_a_view_that_would_spoil_a_training_is_refused(name, message):
 
 
 def test_a_part_of_a_batch_gets_the_views_of_the_whole():
-    images = told(8).astype(np.float32)
+    images = distinct(8).astype(np.float32)
     custom = {"custom": [{"call": LINES, "arguments": {"share": 0.5}}]}
     whole = view(custom, {"images": images})["images"]
     part = view(custom, {"images": images[2:5], "place": np.int32([2, 8])})["images"]

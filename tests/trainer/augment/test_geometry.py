@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.trainer.augment.batches import tiles, told, view
+from tests.trainer.augment.batches import distinct, tiles, view
 from trainer.augment.geometry import symmetries
 
 
@@ -25,14 +25,14 @@ def eight(image):
     ],
 )
 def test_images_become_just_the_symmetries_that_were_asked_for(flip, turns, expected):
-    images = told(count=200)
+    images = distinct(count=200)
     seen = view({"flip": flip, "quarter_turns": turns}, {"images": images})["images"]
     found = {image.tobytes() for image in seen}
     assert found == {np.ascontiguousarray(image).tobytes() for image in expected(images[0])}
 
 
 def test_images_that_are_not_square_are_flipped_and_never_turned():
-    images = told(count=100, height=6, width=10)
+    images = distinct(count=100, height=6, width=10)
     seen = view({"flip": ("horizontal", "vertical"), "quarter_turns": True}, {"images": images})
     first = images[0]
     expected = {first.tobytes(), first[::-1].tobytes(), first[:, ::-1].tobytes()}
@@ -41,7 +41,7 @@ def test_images_that_are_not_square_are_flipped_and_never_turned():
 
 
 def test_each_symmetry_is_as_likely_as_any_other():
-    images = told(count=4000)
+    images = distinct(count=4000)
     seen = view({"flip": ("horizontal", "vertical"), "quarter_turns": True}, {"images": images})
     counts = np.unique([image.tobytes() for image in seen["images"]], return_counts=True)[1]
     assert len(counts) == 8

@@ -64,7 +64,7 @@ def test_without_views_there_is_nothing_to_draw(tree, tmp_path):
         ({"imbalance": {"class_weights": "balanced"}}, "'balanced' is not accepted"),
     ],
 )
-def test_what_cannot_be_is_told_with_its_key(tree, tmp_path, train, why):
+def test_what_cannot_be_is_reported_with_its_key(tree, tmp_path, train, why):
     with pytest.raises(ConfigError, match=why):
         parse_config({**tree, "train": train}, str(tmp_path))
 
@@ -73,6 +73,6 @@ def test_the_command_draws_views_and_not_only_examples(tree, tmp_path):
     (tmp_path / "skymill.yaml").write_text(yaml.safe_dump(tree))
     picture = tmp_path / "look.png"
     arguments = ["-c", str(tmp_path / "skymill.yaml"), "-o", str(picture), "--side", "64"]
-    told = CliRunner().invoke(command, [*arguments, "--augmented"], catch_exceptions=False)
-    assert f"{8 * 70 + 6} x " in told.output
+    message = CliRunner().invoke(command, [*arguments, "--augmented"], catch_exceptions=False)
+    assert f"{8 * 70 + 6} x " in message.output
     assert f"{2 * 70 + 6} x " in CliRunner().invoke(command, arguments).output

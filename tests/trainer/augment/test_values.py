@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.trainer.augment.batches import tiles, told, view
+from tests.trainer.augment.batches import distinct, tiles, view
 from trainer.augment.batch import Batch
 
 ALWAYS = {"probability": 1}
@@ -50,8 +50,8 @@ def test_bytes_are_rounded_and_stop_at_their_ends():
     seen = view({"brightness": {**ALWAYS, "most": 0.5}}, {"images": images})["images"]
     assert seen.max() == 255
     assert 120 <= seen.min() < 200
-    some = view({"brightness": {"probability": 0.2}}, {"images": told(count=50)})["images"]
-    untouched = [np.array_equal(image, told(1)[0]) for image in some]
+    some = view({"brightness": {"probability": 0.2}}, {"images": distinct(count=50)})["images"]
+    untouched = [np.array_equal(image, distinct(1)[0]) for image in some]
     assert 0.6 < np.mean(untouched) < 1
 
 

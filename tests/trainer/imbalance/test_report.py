@@ -62,19 +62,19 @@ def test_weights_go_where_the_task_needs_them(task):
 
 
 def test_a_summary_names_the_rarest_classes_and_what_was_done():
-    def told(config, seen=SEEN):
+    def message(config, seen=SEEN):
         return rare_classes(
             imbalance_report(seen, config, emphasis_of("examples", seen, config))
         ).splitlines()
 
-    assert told(Imbalance(class_weights="inverse", focal_gamma=2.0)) == [
+    assert message(Imbalance(class_weights="inverse", focal_gamma=2.0)) == [
         "rarest classes in train, in images: b 5, c 15, a 80",
         "  class weights, inverse: 0.417 to 6.67; focal loss, gamma 2",
     ]
-    assert told(Imbalance(sampling="balanced"))[1:] == ["  balanced sampling"]
-    assert told(Imbalance())[1:] == ["  nothing was done about it (train.imbalance)"]
+    assert message(Imbalance(sampling="balanced"))[1:] == ["  balanced sampling"]
+    assert message(Imbalance())[1:] == ["  nothing was done about it (train.imbalance)"]
     none = replace(SEEN, counts=(80, 0, 15))
-    assert told(Imbalance(), none)[2:] == ["  without any: b"]
+    assert message(Imbalance(), none)[2:] == ["  without any: b"]
 
 
 def test_a_summary_is_silent_about_classes_that_are_as_common_as_each_other():
@@ -104,6 +104,6 @@ def test_rare_classes_are_not_made_to_count_twice_over():
         ({}, "detection", None),
     ],
 )
-def test_what_a_task_cannot_have_is_told(change, task, wrong):
+def test_what_a_task_cannot_have_is_reported(change, task, wrong):
     found = conflict(task, False, Imbalance.model_validate(change))
     assert (found is None) if wrong is None else (wrong in found)

@@ -116,7 +116,7 @@ def test_a_search_goes_on_from_its_files_wherever_it_was_killed(tmp_path, algori
     ended = [trial.trial_id for trial in ask(first, most=3)]
     under_way = first.create_trial("worker-0").trial_id
     (tmp_path / "search" / "trial_9").mkdir()
-    # Killed between the two files of a trial that begins: nobody has ever been told of it.
+    # Killed between the two files of a trial that begins, which no worker has seen.
     unknown = (tmp_path / f"search/trial_{under_way}/trial.json").read_text()
     lost = unknown.replace(f'"trial_id": "{under_way}"', '"trial_id": "9"')
     (tmp_path / "search" / "trial_9" / "trial.json").write_text(lost)

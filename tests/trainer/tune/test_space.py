@@ -1,4 +1,4 @@
-"""Search spaces: what is told when a configuration is read, and what reaches the trainer."""
+"""Search spaces: faults reported when a configuration is read, and values of the trainer."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def parsed(tune: dict, train: dict | None = None) -> PipelineConfig:
 
 
 @pytest.mark.parametrize(
-    ("space", "told"),
+    ("space", "message"),
     [
         (
             {"learning_rat": {"min": 1e-4, "max": 1}},
@@ -63,31 +63,31 @@ def parsed(tune: dict, train: dict | None = None) -> PipelineConfig:
         ({}, "at least 1 item"),
     ],
 )
-def test_what_the_trainer_would_refuse_is_told_when_the_configuration_is_read(space, told):
+def test_what_the_trainer_would_refuse_is_reported_when_the_configuration_is_read(space, message):
     with pytest.raises(ConfigError) as caught:
         parsed({"space": space})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("tune", "told"),
+    ("tune", "message"),
     [
         ({"algorithm": "hyperband", "trials": 5}, "leave trials out"),
         ({"algorithm": "random", "factor": 4}, "factor and iterations are hyperband's"),
         ({"algorithm": "grid"}, "tune.algorithm: 'grid' is not accepted"),
     ],
 )
-def test_what_an_algorithm_has_no_use_for_is_refused(tune, told):
+def test_what_an_algorithm_has_no_use_for_is_refused(tune, message):
     with pytest.raises(ConfigError) as caught:
         parsed({"space": {"batch_size": {"values": [8, 16]}}, **tune})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     epochs = {"algorithm": "hyperband", "space": {"epochs": {"values": [8, 16]}}}
     with pytest.raises(ConfigError, match="chooses the epochs itself"):
         parsed(epochs)
 
 
 @pytest.mark.parametrize(
-    ("train", "tune", "told"),
+    ("train", "tune", "message"),
     [
         ({"strategy": "multi_worker"}, {}, "train.strategy cannot be multi_worker"),
         ({}, {"space": {"strategy": {"values": ["auto"]}}}, "take strategy out of space"),
@@ -100,13 +100,13 @@ def test_what_an_algorithm_has_no_use_for_is_refused(tune, told):
         ({"stages": [{"train": "all", "epochs": 2}]}, {"epochs": 3}, "leave tune.epochs out"),
     ],
 )
-def test_what_no_trial_could_be_is_refused(train, tune, told):
+def test_what_no_trial_could_be_is_refused(train, tune, message):
     with pytest.raises(ConfigError) as caught:
         parsed({"space": {"batch_size": {"values": [8, 16]}}, **tune}, train)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_every_finding_is_told_at_once():
+def test_every_finding_is_reported_at_once():
     with pytest.raises(ConfigError, match="3 things to correct"):
         parsed({"space": {"seeed": "bool", "model.dropout": {"min": -1, "max": 2}}})
 
