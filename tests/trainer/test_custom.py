@@ -172,9 +172,9 @@ def test_every_kind_of_head_sits_on_it():
     ("build", "task", "message"),
     [
         (here("vector"), "segmentation", r"\(None, 3\); this task needs feature maps"),
-        (here("tokens"), "detection", "needs feature maps: give maps"),
+        (here("tokens"), "detection", "needs feature maps: return maps"),
         (here("twins"), "segmentation", r"two feature maps have the same size \(\(32, 48\), "),
-        (here("of_red_alone"), "single_label", r"takes \(None, 32, 48, 1\), and gets pixels"),
+        (here("of_red_alone"), "single_label", r"takes \(None, 32, 48, 1\), but gets pixels"),
         (here("flat"), "single_label", r"does not accept pixels of \(None, 32, 48, 3\): ."),
         ("json:JSONEncoder", "single_label", "returns a JSONEncoder; it must be a keras.Model"),
     ],

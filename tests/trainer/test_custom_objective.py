@@ -111,16 +111,16 @@ def test_a_search_knows_which_way_a_metric_is_better():
         (
             here("OfTheBatch"),
             (),
-            r"loss.build: .*gives float32 \(\) for targets float32 \(2,\)",
+            r"loss.build: .*returns float32 \(\) for targets float32 \(2,\)",
         ),
         (here("Failing"), (), r"loss.build: fails for targets float32 \(2,\) and outputs float32"),
-        ("json:JSONEncoder", (), "loss.build: .*must give a keras.losses.Loss of Keras 3"),
+        ("json:JSONEncoder", (), "loss.build: .*must be a keras.losses.Loss of Keras 3"),
         (
             "keras.losses:mean_squared_error",
             (),
             "loss.build: .*needs the argument 'y_true' and 'y_pred'; its arguments are",
         ),
-        (None, ("json:JSONEncoder",), "metrics.0.build: .*must give a keras.metrics.Metric"),
+        (None, ("json:JSONEncoder",), "metrics.0.build: .*must be a keras.metrics.Metric"),
         (
             None,
             ("keras.metrics:SparseCategoricalAccuracy", here("ByClass")),

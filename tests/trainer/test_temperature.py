@@ -50,14 +50,14 @@ def test_a_calibrated_model_and_one_with_few_groups_stay_as_they_are() -> None:
     assert (few.units, few.interval, few.served) == (9, None, False)
 
 
-def test_a_split_without_a_mistake_has_no_temperature() -> None:
+def test_a_split_without_errors_has_no_temperature() -> None:
     """Its log loss falls until every answer is certain, whatever the bootstrap's result."""
     logits, _ = answers(400, times=1.0)
     found = fitted(logits, logits.argmax(axis=1), [None] * 400)
     assert found.interval is not None
     assert found.interval[1] < 0
     assert not found.served
-    assert "without a mistake" in temperature_line(vars(found))
+    assert "without errors" in temperature_line(vars(found))
 
 
 def test_copies_within_groups_make_no_change_surer() -> None:

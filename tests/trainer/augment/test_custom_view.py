@@ -130,7 +130,7 @@ def test_a_view_of_any_truth_passes_the_trial(task, image):
         ("halved", r"returns images as float32 \(2, 8, 16, 2\), but got them as float32 \(2, 16, "),
         ("as_float", "returns images as float64"),
         ("pixels_alone", "returns a EagerTensor, not a batch"),
-        ("renamed", "gives 'image', which is not in the batch: it has images"),
+        ("renamed", "returns 'image', which is not in the batch: it has images"),
     ],
 )
 def test_a_view_that_would_spoil_a_training_is_refused(name, message):
