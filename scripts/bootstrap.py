@@ -1,4 +1,4 @@
-"""Set-up of the repository's virtual environment: `.venv`, exactly as locked.
+"""Set-up of the repository's virtual environment: `.venv`, exactly as the lock says.
 
 Run by `make` through bootstrap.sh, with a Python that has pip or ensurepip. The stamp that marks a
 complete environment for `make` is written last: an interrupted set-up runs again and reuses what
@@ -114,7 +114,7 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
 
 
 def fingerprint(inputs: Sequence[Path]) -> str:
-    """Returns a digest of everything that the environment depends on; the stamp holds it."""
+    """Returns a digest of all that the environment depends on; the stamp holds it."""
     state = [platform.python_version().encode(), *(path.read_bytes() for path in inputs)]
     return hashlib.sha256(b"\0".join(state)).hexdigest()
 

@@ -9,7 +9,7 @@ six symbols on such systems and nothing else. For each wheel this module
    and marks the version requirements that nothing uses any more as weak,
 3. tags the result manylinux_2_34 and writes a lock that names it in place of the original.
 
-Where glibc is new enough, the lock stays unchanged. Only the standard library is used.
+Where glibc is new enough the lock is passed on as it is. Only the standard library is used.
 
 The ELF structures are those of the System V gABI (sections, symbols) and of the Linux Standard
 Base, "Symbol Versioning" (.gnu.version, .gnu.version_r); all are little-endian and 64 bits wide.
