@@ -2,10 +2,10 @@
 
 A step of a pipeline writes the whole job to a file: `python -m trainer.worker --job FILE`.
 
-Every worker is started with the same arguments and a TF_CONFIG of its own; the chief, the first of
-them, exports the model. All of them must reach the folders of examples, logs, checkpoints, model.
-Exit codes: 0 done, 1 failed, 2 wrong call, 4 data or configuration at fault, so that a restart
-would fail again, 143 stopped by SIGTERM with its state saved.
+Start every worker with the same arguments and its own TF_CONFIG. The chief, which is the first
+worker, exports the model. All workers must be able to reach the folders of examples, logs,
+checkpoints and model. Exit codes: 0 success, 1 failure, 2 wrong call, 4 faulty data or
+configuration, so that a restart would fail again, 143 stopped by SIGTERM with its state saved.
 """
 
 import argparse
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m trainer.worker", description=__doc__)
     parser.add_argument(
-        "config", nargs="?", help="a configuration; only ingest.image and train are used"
+        "config", nargs="?", help="configuration, of which only ingest.image and train are used"
     )
-    parser.add_argument("--job", help="a file with the whole job, in place of all other arguments")
-    parser.add_argument("--examples", help="an Examples artifact, as ingest left it")
+    parser.add_argument("--job", help="file with the whole job, instead of all other arguments")
+    parser.add_argument("--examples", help="Examples artifact of an ingest")
     parser.add_argument("--output", help="folder for model, logs and checkpoints")
     parser.add_argument("--task", choices=TASKS, help="task of the examples")
     given = parser.parse_args(arguments)

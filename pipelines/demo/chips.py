@@ -88,10 +88,12 @@ def _write(path: str, reflectance: np.ndarray, east: float, north: float) -> Non
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Makes chips of four bands in class folders.")
-    parser.add_argument("path", help="a folder; of a scene, a file")
+    parser = argparse.ArgumentParser(
+        description="Generates chips with four bands in class folders."
+    )
+    parser.add_argument("path", help="folder for the chips, or file for the scene")
     parser.add_argument("--places", type=int, default=40)
-    parser.add_argument("--scene", action="store_true", help="one scene instead")
+    parser.add_argument("--scene", action="store_true", help="generate one scene instead")
     options = parser.parse_args()
     if options.scene:
         print(f"{make_scene(options.path)} pixels wide and high")

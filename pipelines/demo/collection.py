@@ -216,11 +216,14 @@ def _write(path: str, payload: bytes) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Makes a small land-cover collection.")
+    parser = argparse.ArgumentParser(description="Generates a small land-cover collection.")
     parser.add_argument("folder")
     parser.add_argument(
-        "--scenes", type=int, default=Collection.scenes, help="for each region and date"
+        "--scenes",
+        type=int,
+        default=Collection.scenes,
+        help="number of scenes for each region and date",
     )
-    parser.add_argument("--degraded", action="store_true", help="as a failed sensor would see it")
+    parser.add_argument("--degraded", action="store_true", help="as seen by a failing sensor")
     options = parser.parse_args()
     print(make_collection(options.folder, Collection(options.scenes, degraded=options.degraded)))

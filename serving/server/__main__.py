@@ -19,7 +19,9 @@ from serving.server.run import serve
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM; exit code 2: wrong configuration, 1: cannot listen there."""
+    """Serve until SIGTERM. Exit codes: 1 if the server cannot listen on the address, 2 for a wrong
+    configuration.
+    """
     options = _parser().parse_args(arguments)
     ready_file = options.ready_file
     given = {k: v for k, v in vars(options).items() if v is not None and k != "ready_file"}
@@ -56,7 +58,9 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name.replace('_', '-')}",
             dest=name,
             required=field.is_required(),
-            help=f"{field.description} (default: {field.default})",
+            help=field.description
+            if field.is_required()
+            else f"{field.description} (default: {field.default})",
         )
     parser.add_argument(
         "--label",
@@ -64,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VERSION",
-        help="a name for a version, or for 'latest'; may be given several times",
+        help="name for a version, or for 'latest'; may be repeated",
     )
-    parser.add_argument("--ready-file", type=Path, help="is written once the ports listen")
+    parser.add_argument(
+        "--ready-file", type=Path, help="file that is written once the ports listen"
+    )
     return parser
 
 

@@ -20,35 +20,40 @@ class ServerConfig(Frozen):
         "model", pattern=r"^[^/:\s]+$", description="name of the model in requests"
     )
 
-    host: str = Field("127.0.0.1", description="address to listen on; loopback by default")
+    host: str = Field("127.0.0.1", description="address to listen on")
     grpc_port: Port = Field(8500, description="port of gRPC; 0: any free port")
     rest_port: Port = Field(8501, description="port of REST; 0: any free port")
     max_request_bytes: int = Field(
         64 << 20, ge=1024, description="largest request, as sent and decompressed"
     )
-    max_request_rows: int = Field(4096, ge=1, description="most rows (images) in a request")
+    max_request_rows: int = Field(
+        4096, ge=1, description="largest number of rows (images) in a request"
+    )
     max_tensor_bytes: int = Field(
-        256 << 20, ge=1024, description="largest tensors of a request, and of an answer"
+        256 << 20, ge=1024, description="largest size of the tensors of a request, and of an answer"
     )
     max_bytes_in_flight: int = Field(
         512 << 20,
         ge=2048,
-        description="most bytes of all requests and answers that a process holds",
+        description="largest size of all requests and answers that a process holds",
     )
     max_json_values: int = Field(
-        4 << 20, ge=1, description="most values in the JSON of a REST request"
+        4 << 20, ge=1, description="largest number of values in the JSON of a REST request"
     )
-    max_json_depth: int = Field(32, ge=3, description="most nested lists and objects in JSON")
+    max_json_depth: int = Field(
+        32, ge=3, description="largest depth of nested lists and objects in JSON"
+    )
     max_message_fields: int = Field(
         1 << 17,
         ge=1,
-        description="most fields in a gRPC message, at any depth; packed values do not count",
+        description="largest number of fields in a gRPC message, at any depth; packed values do"
+        " not count",
     )
     max_connections: int = Field(
         1024,
         ge=1,
-        description="most connections of each protocol; an idle REST connection is closed for a "
-        "new one",
+        description="largest number of connections of each protocol; an idle REST connection is"
+        " closed for a new one",
     )
     header_timeout_s: float = Field(10.0, gt=0, description="time for the head of a REST request")
     transfer_timeout_s: float = Field(
@@ -74,18 +79,23 @@ class ServerConfig(Frozen):
         60.0, gt=0, description="time after which a failed version is loaded again"
     )
 
-    max_batch_size: int = Field(64, ge=1, description="most rows in one call of the model")
+    max_batch_size: int = Field(
+        64, ge=1, description="largest number of rows in one call of the model"
+    )
     max_queued_rows: int = Field(
-        1024, ge=1, description="most waiting rows; further requests are UNAVAILABLE"
+        1024, ge=1, description="largest number of waiting rows; further requests are UNAVAILABLE"
     )
     max_explain_rows: int = Field(
-        16, ge=1, description="most rows (images) in a request for explanations"
+        16, ge=1, description="largest number of rows (images) in a request for explanations"
     )
     explain_batch_size: int = Field(
-        4, ge=1, description="most rows in one call of the model for explanations"
+        4, ge=1, description="largest number of rows in one call of the model for explanations"
     )
     max_queued_explanations: int = Field(
-        64, ge=1, description="most rows that wait for explanations, beside max_queued_rows"
+        64,
+        ge=1,
+        description="largest number of rows that wait for explanations, in addition to "
+        "max_queued_rows",
     )
     batch_workers: int = Field(1, ge=1, description="batches in the model at the same time")
     intra_op_threads: int = Field(
@@ -109,7 +119,7 @@ class ServerConfig(Frozen):
     )
 
     drain_timeout_s: float = Field(
-        10.0, ge=0, description="time that requests have to finish at the stop"
+        10.0, ge=0, description="time that requests have to finish when the server stops"
     )
 
     @model_validator(mode="after")

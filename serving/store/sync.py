@@ -131,15 +131,20 @@ def _sync_once(store: VersionStore, folder: Path, keep: int) -> bool:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code of --once: 0 when the store's newest version is in the folder, else 1."""
+    """Copy a model's newest complete version from a store into a folder, again and again.
+
+    The exit code of --once is 0 if the store's newest version is in the folder, and 1 otherwise.
+    """
     parser = argparse.ArgumentParser(prog="python -m serving.store.sync", description=main.__doc__)
+    parser.add_argument("store", help="model in the store: s3://bucket/models/NAME, gs:// or az://")
+    parser.add_argument("folder", type=Path, help="folder of versions that the server watches")
     parser.add_argument(
-        "store", help="the model in the store: s3://bucket/models/NAME, gs:// or az://"
+        "--keep", type=int, default=1, help="number of older versions to keep (default: 1)"
     )
-    parser.add_argument("folder", type=Path, help="the folder of versions that the server watches")
-    parser.add_argument("--keep", type=int, default=1, help="older versions to keep (default: 1)")
-    parser.add_argument("--every", type=float, default=30, help="seconds between looks")
-    parser.add_argument("--once", action="store_true", help="look once and end")
+    parser.add_argument(
+        "--every", type=float, default=30, help="seconds between polls (default: 30)"
+    )
+    parser.add_argument("--once", action="store_true", help="poll once and end")
     options = parser.parse_args(arguments)
     if options.keep < 0 or options.every <= 0:
         parser.error("--keep is 0 or more and --every is above 0")

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from serving.client import connect
+from serving.server.__main__ import main
 from serving.server.process import (
     ServerProcessError,
     serve_in_subprocess,
@@ -89,6 +90,16 @@ def test_a_server_that_takes_too_long(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_help_states_each_default_and_none_for_a_required_setting(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "port of gRPC; 0: any free port (default: 8500)" in text
+    assert "folder with the numbered version folders --model-name" in text
+
+
 def test_sigterm_finishes_what_is_under_way(colours: Path, tmp_path: Path) -> None:
     """A request that was sent before the signal is answered after it; the exit code is 0."""
     base = tmp_path / "m"
