@@ -91,7 +91,7 @@ def worked_loop(root: Path, target: Path) -> None:
     """Does the work of ingest with image features, with no framework around it."""
     import simplejpeg
 
-    from components.ingest.files.encode import example_bytes, record_bytes
+    from components.ingest.files.encode import example_bytes, write_record
     from components.ingest.records.outcome import Accepted
     from components.ingest.records.record import Record
     from components.raster.features import ImageFeatures
@@ -114,7 +114,7 @@ def worked_loop(root: Path, target: Path) -> None:
             image = Accepted("jpeg", height, width, 3, pixels)
             features = ImageFeatures(*_features(pixels))
             example = example_bytes(record, data, sha256, image, features, classes)
-            files[split_of(sha256, None, None, config)].write(record_bytes(example))
+            write_record(files[split_of(sha256, None, None, config)], example)
 
 
 def _features(pixels: Any) -> tuple[Any, Any, float, float]:

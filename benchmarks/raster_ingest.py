@@ -35,7 +35,7 @@ def write_rows(path: Path, target: Path, band_names: tuple[str, ...], tile_px: i
         bytes_entry,
         features_message,
         float_entry,
-        record_bytes,
+        write_record,
     )
     from components.raster import example
     from components.raster.payload import encode_payload
@@ -63,7 +63,7 @@ def write_rows(path: Path, target: Path, band_names: tuple[str, ...], tile_px: i
                     ):
                         entries.append(float_entry(example.mean_of_band(band), mean))
                         entries.append(float_entry(example.stddev_of_band(band), stddev))
-                    file.write(record_bytes(features_message(entries)))
+                    write_record(file, features_message(entries))
                     written += 1
     return written
 

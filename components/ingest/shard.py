@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from components.ingest.config import IngestConfig
 from components.ingest.files import layout, storage
-from components.ingest.files.encode import record_bytes
+from components.ingest.files.encode import write_record
 from components.ingest.files.layout import ShardRange
 from components.ingest.pool import import_early, in_processes, process_count
 from components.ingest.records.duplicates import DigestRow, DigestTable
@@ -104,7 +104,7 @@ class ShardWriter:
             }
             for outcome in self._convert(read_line(self._paths, block), told.extend):
                 if isinstance(outcome, Converted):
-                    files[outcome.split].write(record_bytes(outcome.example))
+                    write_record(files[outcome.split], outcome.example)
                     record = outcome.record
                     if outcome.lonlat is not None:
                         extent = joined((extent, Extent.of(outcome.lonlat)))

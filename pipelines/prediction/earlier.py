@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.ingest.files import storage
-from components.ingest.files.encode import record_bytes
+from components.ingest.files.encode import write_record
 from components.ingest.files.layout import SUMMARY_FILE
 from components.ingest.files.remote import remote_files, root_of
 from components.raster.location import is_remote, local_path
@@ -189,7 +189,7 @@ def _take_examples(earlier: Earlier, out: IO[bytes], are_tiles: bool) -> int:
             for record in _records_in(file):
                 feature = tf.train.Example.FromString(record).features.feature["key"]
                 if earlier.holds(feature.bytes_list.value[0].decode(), is_tile=are_tiles):
-                    out.write(record_bytes(record))
+                    write_record(out, record)
                     rows += 1
     return rows
 

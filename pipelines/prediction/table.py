@@ -16,7 +16,7 @@ from components.ingest.files.encode import (
     features_message,
     float_entry,
     int_entry,
-    record_bytes,
+    write_record,
 )
 from serving.contract.contract import Contract
 from serving.tasks.base import Columns, Lists
@@ -84,7 +84,7 @@ def write_examples(path: str, table: pa.Table) -> None:
     with storage.create(path) as file:
         for batch in table.to_batches():
             for row in batch.to_pylist():
-                file.write(record_bytes(features_message(list(_entries(row)))))
+                write_record(file, features_message(list(_entries(row))))
 
 
 _PLACE_COLUMNS: Mapping[str, pa.DataType] = {

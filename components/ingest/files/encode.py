@@ -5,11 +5,13 @@ the wire format is fixed (protobuf.dev/programming-guides/encoding; tensorflow/c
 example.proto and feature.proto; the record in tensorflow/core/lib/io/record_writer.h).
 """
 
+import hashlib
 import io
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from typing import IO
 
 import google_crc32c
 import numpy as np
@@ -39,7 +41,7 @@ def example_bytes(
     parts = [
         _bytes_head(example.ENCODED, len(data)),
         data,
-        _bytes_head(example.SHA256, len(sha256)),
+        _SHA256_HEAD,
         sha256.encode(),
         _bytes_head(example.KEY, len(key)),
         key,
@@ -52,16 +54,19 @@ def example_bytes(
     return features_message(parts)
 
 
-def record_entries(record: Record, classes: Mapping[str, int]) -> Iterator[bytes]:
-    """Yields entries of a record's truth and slices."""
+def record_entries(record: Record, classes: Mapping[str, int]) -> list[bytes]:
+    """Encodes a record's truth and slices."""
+    entries = []
     if record.label is not None:
-        yield _label_entries(record.label, classes[record.label])
+        entries.append(_label_entries(record.label, classes[record.label]))
     if record.labels is not None:
-        yield _labels_entries(record.labels, tuple(classes[it] for it in record.labels))
+        indices = tuple(classes[it] for it in record.labels)
+        entries.append(_labels_entries(record.labels, indices))
     if record.number is not None:
-        yield float_entry(example.NUMBER, record.number)
-    for name, value in record.slices.items():
-        yield _slice_entry(name, value)
+        entries.append(float_entry(example.NUMBER, record.number))
+    if record.slices:
+        entries += [_slice_entry(name, value) for name, value in record.slices.items()]
+    return entries
 
 
 def features_message(entries: Sequence[bytes]) -> bytes:
@@ -69,9 +74,11 @@ def features_message(entries: Sequence[bytes]) -> bytes:
     return b"".join((_head(1, sum(map(len, entries))), *entries))
 
 
-def record_bytes(payload: bytes) -> bytes:
-    """Encodes one TFRecord: length, its masked checksum, payload, its masked checksum."""
-    return b"".join((_record_head(len(payload)), payload, _masked_crc(payload)))
+def write_record(file: IO[bytes], payload: bytes) -> None:
+    """Writes one TFRecord: length, its masked checksum, payload, its masked checksum."""
+    file.write(_record_head(len(payload)))
+    file.write(payload)
+    file.write(_masked_crc(payload))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -122,6 +129,9 @@ def _bytes_head(name: str, size: int) -> bytes:
     return _head(1, len(key) + len(feature) + size) + key + feature
 
 
+_SHA256_HEAD = _bytes_head(example.SHA256, 2 * hashlib.sha256().digest_size)
+
+
 def bytes_entry(name: str, *values: bytes) -> bytes:
     """Encodes a feature of byte strings."""
     return _entry(name, _message(_BYTES, b"".join(_message(1, value) for value in values)))
@@ -137,22 +147,28 @@ def float_entry(name: str, *values: float) -> bytes:
     return _entry(name, _message(_FLOAT, _message(1, struct.pack(f"<{len(values)}f", *values))))
 
 
-def mask_entries(mask: MaskPixels | None) -> Iterator[bytes]:
-    """Yields the features of an example that hold a mask, if there is one."""
-    if mask is not None:
-        yield bytes_entry(example.MASK_ENCODED, mask_png(mask))
-        yield bytes_entry(example.MASK_FORMAT, b"png")
+def mask_entries(mask: MaskPixels | None) -> list[bytes]:
+    """Encodes the features of an example that hold a mask, if there is one."""
+    if mask is None:
+        return []
+    return [
+        bytes_entry(example.MASK_ENCODED, mask_png(mask)),
+        bytes_entry(example.MASK_FORMAT, b"png"),
+    ]
 
 
-def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> Iterator[bytes]:
-    """Yields the features of an example that hold its objects, if it has boxes."""
+def box_entries(boxes: Boxes | None, classes: Sequence[str]) -> list[bytes]:
+    """Encodes the features of an example that hold its objects, if it has boxes."""
     if boxes is None:
-        return
-    for name, edges in zip(example.BOX_EDGES, boxes.edges_px.T, strict=True):
-        yield float_entry(name, *edges.tolist())
+        return []
+    edges_px = zip(example.BOX_EDGES, boxes.edges_px.T, strict=True)
     indices = boxes.classes.tolist()
-    yield int_entry(example.OBJECT_LABEL, *indices)
-    yield bytes_entry(example.OBJECT_LABEL_TEXT, *(classes[index].encode() for index in indices))
+    names = (classes[index].encode() for index in indices)
+    return [
+        *(float_entry(name, *edges.tolist()) for name, edges in edges_px),
+        int_entry(example.OBJECT_LABEL, *indices),
+        bytes_entry(example.OBJECT_LABEL_TEXT, *names),
+    ]
 
 
 def mask_png(mask: MaskPixels) -> bytes:

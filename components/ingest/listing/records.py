@@ -1,9 +1,12 @@
 """Records of single files: checked, sorted and divided into splits; their lines and fingerprint."""
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from itertools import chain, islice, tee
+from json.encoder import encode_basestring_ascii as json_text
 from operator import attrgetter
 from types import MappingProxyType
 
@@ -13,6 +16,7 @@ from components.ingest.records.record import Contents, Listing, Record, Records
 from components.ingest.records.reject import Reject, in_words
 from components.ingest.records.settings import Settings
 from components.raster.errors import DataError
+from components.raster.fingerprint import entry_digest
 from components.raster.reasons import Reason
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.split import SplitConfig
@@ -185,6 +189,23 @@ def entry_of(record: Record, checksums: Sequence[str]) -> Sequence[object]:
         record.boxes_of,
         *checksums,
     )
+
+
+def digest_of(record: Record, checksums: Sequence[str]) -> bytes:
+    """Returns the digest of `entry_of`; of classes the JSON between key and checksums is kept."""
+    if record.slices or record.number is not None or record.boxes_of is not None:
+        return entry_digest(entry_of(record, checksums))
+    kept = _entry_text(record.label, record.labels, record.split, record.group)
+    text = ", ".join((json_text(record.key), kept, *map(json_text, checksums)))
+    return hashlib.sha256(f"[{text}]".encode()).digest()
+
+
+@lru_cache(maxsize=4096)
+def _entry_text(
+    label: str | None, labels: tuple[str, ...] | None, split: str | None, group: str | None
+) -> str:
+    entry = entry_of(Record("", "", label, labels, split, group), ())
+    return json.dumps(entry[1:])[1:-1]
 
 
 def _stratified(records: Records, split: SplitConfig) -> Records:

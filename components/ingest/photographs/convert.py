@@ -5,16 +5,15 @@ from collections.abc import Iterator, Sequence
 
 from components.ingest.files.encode import box_entries, example_bytes, mask_entries
 from components.ingest.files.read import ReadFailure, read_files
-from components.ingest.listing.records import entry_of
+from components.ingest.listing.records import digest_of
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.photographs.validate import ImageValidator, Refused
 from components.ingest.records.family import Note
 from components.ingest.records.outcome import Converted
-from components.ingest.records.record import Record
+from components.ingest.records.record import Record, are_local
 from components.ingest.records.reject import Reject
 from components.ingest.records.settings import Settings
 from components.raster.features import image_features
-from components.raster.fingerprint import entry_digest
 from components.raster.split import split_of
 
 
@@ -45,14 +44,17 @@ class Converter:
                 entry in the fingerprint.
         """
         most = self._settings.image.max_bytes
-        contents = read_files([record.uri for record in records], most)
-        masks = read_files([record.mask_uri for record in records if record.mask_uri], most)
+        uris = [record.uri for record in records]
+        mask_uris = [record.mask_uri for record in records if record.mask_uri]
+        contents = read_files(uris, most)
+        masks = read_files(mask_uris, most)
+        all_local = are_local(uris) and are_local(mask_uris)
         for record, content in zip(records, contents, strict=True):
             mask = next(masks) if record.mask_uri else None
             checksum = _checksum(content)
-            if note is not None and record.is_local:
+            if note is not None and (all_local or record.is_local):
                 checksums = [checksum] if mask is None else [checksum, _checksum(mask)]
-                note(entry_digest(entry_of(record, checksums)))
+                note(digest_of(record, checksums))
             if isinstance(content, ReadFailure):
                 yield Reject(record.key, record.uri, content.reason, content.detail)
             elif isinstance(mask, ReadFailure):
@@ -73,7 +75,7 @@ class Converter:
         features = None if pixels is None else image_features(pixels)
         given = record.split or record.drawn
         split = split_of(sha256, record.group, given, self._settings.split)
-        entries = [*mask_entries(truth.mask), *box_entries(truth.boxes, self._classes)]
+        entries = mask_entries(truth.mask) + box_entries(truth.boxes, self._classes)
         encoded = example_bytes(record, data, sha256, image, features, self._indices, entries)
         names = record.names or truth.names(self._classes)
         return Converted(record, split, bytes.fromhex(sha256), encoded, names)

@@ -29,6 +29,8 @@ from components.raster.reasons import Reason
 Pixels = npt.NDArray[np.uint8]
 
 _EXIF_STARTS = (4, 64)  # where `serving.graph.decode` searches for the name before an orientation
+_EXIF = b"Exif\0\0"
+_EXIF_END = _EXIF_STARTS[1] + len(_EXIF)
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
@@ -38,6 +40,7 @@ _SEQUENTIAL = (0xC0, 0xC1)
 _SAMPLE_BITS = 8
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # less DHT, JPG and DAC
 _FRAME_HEADER = struct.Struct(">BHHB")
+_SCAN = frozenset(JPEG_SCAN_MARKER[1:])
 _WITHOUT_LENGTH = frozenset([0x00, 0x01, *range(0xD0, 0xD9), 0xFF])  # stuffing, TEM, RST, SOI, fill
 _PLAIN_COLORS = ("Gray", "YCbCr")
 
@@ -48,6 +51,19 @@ class Refused:
 
     reason: Reason
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The bytes of a plain JPEG before its first scan, and the shape that they state."""
+
+    data: bytes
+    height: int
+    width: int
+    channels: int
+
+
+_NO_HEAD = _Head(b"none", 0, 0, 0)  # no JPEG begins with it
 
 
 class ImageValidator:
@@ -64,6 +80,7 @@ class ImageValidator:
         self._bounds = (spec.max_bytes, spec.max_pixels, spec.max_scan_pixels)
         self._decode = decode
         self._reference: Callable[[bytes], Pixels] | None = None
+        self._last_head = _NO_HEAD
 
     def __call__(self, data: bytes) -> Accepted | Refused:
         if data.startswith(PNG_MAGIC):
@@ -80,28 +97,32 @@ class ImageValidator:
             return refused_by(str(error))
         height, width, _ = pixels.shape
         is_png = data.startswith(PNG_MAGIC)
-        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_frame(data)[-1]
+        channels = _PNG_CHANNELS[data[25]] if is_png else _jpeg_channels(data)
         return Accepted("png" if is_png else "jpeg", height, width, channels, pixels)
 
     def _plain_jpeg(self, data: bytes) -> Accepted | None:
         """Accepts an upright sequential grey or YCbCr JPEG without a flaw; None for other files."""
-        if not data.startswith(JPEG_MAGIC) or _has_exif(data):
+        decode = self._decode or not data.endswith(_END_OF_IMAGE)
+        head = self._head_of(data, decode)
+        if head is None or not self._within_bounds(data, head.height * head.width):
             return None
-        marker, precision, height, width, channels = _jpeg_frame(data)
-        if marker not in _SEQUENTIAL or precision != _SAMPLE_BITS or channels not in (1, 3):
-            return None
-        if not self._decode and data.endswith(_END_OF_IMAGE):
-            sound = JPEG_SCAN_MARKER in data and self._within_bounds(data, height * width)
-            return Accepted("jpeg", height, width, channels, None) if sound else None
-        try:
-            # The bounds must hold for what libjpeg itself reads in the header.
-            height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
-            if colors not in _PLAIN_COLORS or not self._within_bounds(data, height * width):
+        pixels = None
+        if decode:
+            try:
+                pixels = simplejpeg.decode_jpeg(data)
+            except ValueError:  # also for what libjpeg merely warns about
                 return None
-            pixels = simplejpeg.decode_jpeg(data)
-        except ValueError:  # also for what libjpeg merely warns about
-            return None
-        return Accepted("jpeg", height, width, channels, pixels)
+        return Accepted("jpeg", head.height, head.width, head.channels, pixels)
+
+    def _head_of(self, data: bytes, decode: bool) -> _Head | None:
+        """Returns the head of a plain JPEG. Files of one encoder and size often share theirs."""
+        if decode != self._decode:
+            return _plain_head(data, decode)
+        if data.startswith(self._last_head.data):
+            return self._last_head
+        head = _plain_head(data, decode)
+        self._last_head = head or self._last_head
+        return head
 
     def _plain_png(self, data: bytes) -> Accepted | None:
         """Accepts a PNG without a flaw; None for other files."""
@@ -167,8 +188,7 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 def _has_exif(data: bytes) -> bool:
     """Checks whether the file may have an orientation where `serving.graph.decode` reads it."""
-    first, last = _EXIF_STARTS
-    return data.find(b"Exif\0\0", first, last + 6) >= 0
+    return data.find(_EXIF, _EXIF_STARTS[0], _EXIF_END) >= 0
 
 
 def refused_by(message: str) -> Refused:
@@ -185,21 +205,49 @@ def _one_line(text: str) -> str:
     return text.split("\n")[0].strip(" '\"")
 
 
-def _jpeg_frame(data: bytes) -> tuple[int, int, int, int, int]:
-    """Returns marker, precision, height, width and components of the frame header (T.81, B.2.2).
+def _plain_head(data: bytes, decode: bool) -> _Head | None:
+    """Reads the head of an upright sequential grey or YCbCr JPEG; None for other files.
 
-    Bytes between segments are skipped, as decoders do. Without any header it is (0, 0, 0, 0, 3).
+    Before decoding, the bounds must hold for what libjpeg itself reads in it.
     """
-    at, end = 2, len(data) - 10
+    if not data.startswith(JPEG_MAGIC) or _has_exif(data):
+        return None
+    frame = _segment(data, 2, _FRAMES)
+    scan = _segment(data, frame, _SCAN)
+    if scan == len(data) or data[frame + 1] not in _SEQUENTIAL:
+        return None
+    precision, height, width, channels = _FRAME_HEADER.unpack_from(data, frame + 4)
+    if precision != _SAMPLE_BITS or channels not in (1, 3):
+        return None
+    if decode:
+        try:
+            height, width, colors, _ = simplejpeg.decode_jpeg_header(data)
+        except ValueError:
+            return None
+        if colors not in _PLAIN_COLORS:
+            return None
+    return _Head(data[: max(scan, _EXIF_END)], height, width, channels)
+
+
+def _jpeg_channels(data: bytes) -> int:
+    """Returns the components of the frame header (T.81, B.2.2); 3 without any."""
+    frame = _segment(data, 2, _FRAMES)
+    return 3 if frame == len(data) else int(_FRAME_HEADER.unpack_from(data, frame + 4)[-1])
+
+
+def _segment(data: bytes, at: int, markers: frozenset[int]) -> int:
+    """Returns where the first segment with one of the markers begins, from `at` on; the length of
+    the data where there is none. Bytes between segments are skipped, as decoders do."""
+    end = len(data) - 10
     while at <= end:
         marker = data[at + 1]
         if data[at] != 0xFF or marker in _WITHOUT_LENGTH:
             at += 1
-        elif marker in _FRAMES:
-            return (marker, *_FRAME_HEADER.unpack_from(data, at + 4))
+        elif marker in markers:
+            return at
         else:
             at += 2 + (data[at + 2] << 8 | data[at + 3])
-    return 0, 0, 0, 0, 3
+    return len(data)
 
 
 def _sound_png(data: bytes) -> bool:

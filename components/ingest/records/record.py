@@ -95,7 +95,7 @@ def of_columns(columns: Sequence[Sequence[Any]]) -> Iterator[Record]:
     return map(_make, zip(*every, strict=False))
 
 
-def _are_local(uris: Iterable[str | None]) -> bool:
+def are_local(uris: Iterable[str | None]) -> bool:
     """Checks whether no location is remote; None is none."""
     given = [uri for uri in uris if uri is not None]
     # As a rule one search in all of them suffices.
@@ -144,7 +144,7 @@ class Records(Packed[Record]):
         self._packed_sorted = self._packed_sorted and self._follow(columns[0])
         self._last_key = items[-1].key
         files = [it for place in _FILES for it in columns[place : place + 1]]
-        self._packed_local = self._packed_local and all(map(_are_local, files))
+        self._packed_local = self._packed_local and all(map(are_local, files))
         return pickle.dumps(columns, pickle.HIGHEST_PROTOCOL)
 
     def _load(self, data: bytes) -> Iterable[Record]:

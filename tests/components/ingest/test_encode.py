@@ -1,10 +1,12 @@
 """The bytes, read back by protobuf and by TensorFlow."""
 
+import io
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.ingest.files.encode import example_bytes, record_bytes
+from components.ingest.files.encode import example_bytes, write_record
 from components.ingest.records.outcome import Accepted
 from components.ingest.records.record import Record
 from components.raster.features import ImageFeatures
@@ -89,5 +91,7 @@ def test_records_are_what_tensorflow_writes(tmp_path):
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for payload in payloads:
             writer.write(payload)
-    ours = b"".join(map(record_bytes, payloads))
-    assert ours == (tmp_path / "theirs").read_bytes()
+    ours = io.BytesIO()
+    for payload in payloads:
+        write_record(ours, payload)
+    assert ours.getvalue() == (tmp_path / "theirs").read_bytes()

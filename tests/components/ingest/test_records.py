@@ -4,7 +4,11 @@ import random
 import tracemalloc
 from dataclasses import replace
 
+import pytest
+
+from components.ingest.listing.records import digest_of, entry_of
 from components.ingest.records.record import Contents, Record, Records
+from components.raster.fingerprint import entry_digest
 
 KINDS = [
     Record("a/1.png", "/data/a/1.png", "roof"),
@@ -24,6 +28,13 @@ def test_every_record_comes_back_beside_any_other() -> None:
     assert list(Records(records)) == records
     for record in KINDS:
         assert list(Records([record] * 200)) == [record] * 200
+
+
+@pytest.mark.parametrize("record", [*KINDS, Record("a/0", "/a/0", number=-0.0)])
+def test_a_records_digest_is_that_of_its_entry(record: Record) -> None:
+    for checksums in (["ab" * 32], ["cd" * 32, '!"quoted"']):
+        twice = [digest_of(record, checksums) for _ in range(2)]
+        assert twice == [entry_digest(entry_of(record, checksums))] * 2
 
 
 def test_they_are_sorted_by_the_code_points_of_their_keys() -> None:

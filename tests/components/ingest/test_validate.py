@@ -9,7 +9,7 @@ import pytest
 
 from components.ingest.photographs.validate import ImageValidator, Refused
 from components.ingest.records.outcome import Accepted
-from components.raster.image import ImageSpec, Refusal
+from components.raster.image import JPEG_SCAN_MARKER, ImageSpec, Refusal
 from tests.varieties import SPEC, VARIETIES
 
 MUTANTS_A_VARIETY = 12
@@ -52,6 +52,18 @@ def test_variety(name, validate, structure):
         )
 
 
+def test_files_that_begin_alike_are_judged_each_by_its_own_bytes(validate, structure):
+    data = VARIETIES["JPEG, YCbCr 4:2:0"]().data
+    scan, middle = data.index(JPEG_SCAN_MARKER), len(data) * 3 // 4
+    too_large = data + bytes(SPEC.max_bytes)
+    for judge in (validate, structure):
+        assert isinstance(judge(data), Accepted)
+        for other in (data[:middle], data[: scan + 2], data[:-2], too_large):
+            assert judge(other) == judge.by_reference(other)
+            assert isinstance(judge(other), Refused)
+            assert isinstance(judge(data), Accepted)
+
+
 @pytest.mark.parametrize(
     ("name", "channels"),
     [
@@ -77,6 +89,7 @@ def test_damaged_files_are_judged_as_the_served_graph_judges_them(validate):
         data = build().data[:20_000]
         for _ in range(MUTANTS_A_VARIETY if data else 0):
             mutant = _mutated(data, draw)
+            validate(data)  # most mutants begin alike
             verdict, reference = validate(mutant), validate.by_reference(mutant)
             assert type(verdict) is type(reference)
             if isinstance(verdict, Accepted) and isinstance(reference, Accepted):
