@@ -50,7 +50,13 @@ def command() -> None:
 @click.option(
     "--confidence", type=_path, help="Raster of the map's confidence, for --strata confidence."
 )
-@click.option("--block-px", type=click.IntRange(1), default=512, show_default=True)
+@click.option(
+    "--block-px",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="With --strata block: side of a block in pixels.",
+)
 @click.option(
     "--size",
     type=click.IntRange(1),
@@ -77,7 +83,9 @@ def command() -> None:
     show_default=True,
     help="Least number of units in each stratum.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the draw."
+)
 @click.option("--image", type=_path, help="The scene, from which to make pictures for labelling.")
 @_classes_option
 def sample(
@@ -174,8 +182,16 @@ def compare(
 
 @command.command()
 @click.argument("confidence", metavar="CONFIDENCE", type=_path)
-@click.option("--block-px", type=click.IntRange(1), default=256, show_default=True)
-@click.option("--count", type=click.IntRange(1), default=20, show_default=True)
+@click.option(
+    "--block-px",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="Side of a block in pixels.",
+)
+@click.option(
+    "--count", type=click.IntRange(1), default=20, show_default=True, help="Number of blocks."
+)
 @click.option("-o", "--output", type=_path, help="Write the blocks to this file as GeoJSON.")
 @json_option
 def unsure(confidence: Path, block_px: int, count: int, output: Path | None, as_json: bool) -> None:

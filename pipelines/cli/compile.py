@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option(
-    "-o", "--output", default="package.yaml", show_default=True, type=LocalPath(dir_okay=False)
+    "-o",
+    "--output",
+    default="package.yaml",
+    show_default=True,
+    type=LocalPath(dir_okay=False),
+    help="Package to write.",
 )
 @click.option(
     "--vertex", is_flag=True, help="Write a PipelineJob (JSON) for Vertex AI instead of a package."

@@ -18,7 +18,13 @@ _FOLDER = "skymill-demo"
     type=LocalPath(),
     help="Folder for all files of the demo.",
 )
-@click.option("--epochs", default=10, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--epochs",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Epochs of the training.",
+)
 @click.pass_context
 def command(ctx: click.Context, data: str | None, folder: str, epochs: int) -> None:
     """Generate a small land-cover collection, run the pipeline on it, serve and predict.

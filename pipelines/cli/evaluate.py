@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @config_option
 @click.option("--run", "run_id", help="Use the examples of this run; default: the last one.")
-@click.option("--folds", type=click.IntRange(2, 20), default=5, show_default=True)
+@click.option(
+    "--folds", type=click.IntRange(2, 20), default=5, show_default=True, help="Number of folds."
+)
 @click.option(
     "--by",
     type=click.Choice(["split", "block", "scene"]),

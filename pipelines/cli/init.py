@@ -9,7 +9,14 @@ from pipelines.cli.options import DEFAULT_CONFIG, LocalPath
 
 @click.command()
 @click.argument("folder", type=LocalPath())
-@click.option("-o", "--output", default=DEFAULT_CONFIG, show_default=True, type=LocalPath())
+@click.option(
+    "-o",
+    "--output",
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    type=LocalPath(),
+    help="Configuration to write.",
+)
 @click.option("--name", help="Name of the model; default: the folder's name.")
 @click.option("--force", is_flag=True, help="Overwrite an existing configuration.")
 def command(folder: str, output: str, name: str | None, force: bool) -> None:

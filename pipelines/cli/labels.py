@@ -45,6 +45,7 @@ def command() -> None:
     default="label_issues.parquet",
     show_default=True,
     type=LocalPath(path_type=Path),
+    help="File of label issues to write.",
 )
 @click.option(
     "--corrections",

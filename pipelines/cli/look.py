@@ -9,12 +9,32 @@ from pipelines.cli.options import LocalPath, config_option
 
 @click.command()
 @config_option
-@click.option("-o", "--output", default="look.png", show_default=True, type=LocalPath())
-@click.option("--count", default=32, show_default=True, type=click.IntRange(1, 1000))
+@click.option(
+    "-o",
+    "--output",
+    default="look.png",
+    show_default=True,
+    type=LocalPath(),
+    help="Picture to write.",
+)
+@click.option(
+    "--count",
+    default=32,
+    show_default=True,
+    type=click.IntRange(1, 1000),
+    help="Number of examples.",
+)
 @click.option(
     "--bands", default="", help="One band, or three for red, green and blue: B08,B04,B03."
 )
-@click.option("--side", "side_px", default=128, show_default=True, type=click.IntRange(16, 1024))
+@click.option(
+    "--side",
+    "side_px",
+    default=128,
+    show_default=True,
+    type=click.IntRange(16, 1024),
+    help="Side of an example in the picture, in pixels.",
+)
 @click.option("--tiles", is_flag=True, help="Draw the tiles over a scene instead of examples.")
 @click.option("--augmented", is_flag=True, help="Draw several augmented versions of each example.")
 @click.option(

@@ -77,7 +77,13 @@ _UNTOLD = (
     is_flag=True,
     help="Also send rasters that are far from the model's tiles in size or ground sample distance.",
 )
-@click.option("--batch-size", default=16, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--batch-size",
+    default=16,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Number of images in a request.",
+)
 @click.option(
     "--top", default=2, show_default=True, type=click.IntRange(1), help="Number of classes to show."
 )

@@ -20,8 +20,8 @@ from pipelines.cli.options import LocalPath, config_option
 )
 @click.option("--name", help="Name of the model, with --model-base.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--grpc-port", default=8500, show_default=True, type=int)
-@click.option("--rest-port", default=8501, show_default=True, type=int)
+@click.option("--grpc-port", default=8500, show_default=True, type=int, help="Port of gRPC.")
+@click.option("--rest-port", default=8501, show_default=True, type=int, help="Port of REST.")
 @click.option(
     "--processes",
     default=1,
