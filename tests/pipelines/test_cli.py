@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipelines.cli.main import cli
 from pipelines.cli.options import LocalPath
 
 
@@ -57,6 +60,21 @@ def test_every_command_explains_itself(command, skymill):
     done = skymill(command, "--help")
     assert done.returncode == 0
     assert "Usage:" in done.stdout
+
+
+def options(command: click.Command, path: str = "skymill") -> Iterator[tuple[str, click.Option]]:
+    """The options of a command and of those below it."""
+    yield from ((path, it) for it in command.params if isinstance(it, click.Option))
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from options(below, f"{path} {name}")
+
+
+def test_every_option_has_a_help_text():
+    assert [f"{path} {it.opts[0]}" for path, it in options(cli) if not it.help] == []
 
 
 def test_help_is_quick(skymill):
