@@ -22,7 +22,7 @@ class SchemaSpec(ComponentSpec):
 
 
 class Schema(BaseComponent):
-    """The schema that a run is judged by; output `schema`, as SchemaGen's.
+    """The schema by which a run is judged; output `schema`, like SchemaGen's.
 
     `accepted_sha256` is `components.schema.schema_store.accepted_digest(config.home)`, resolved
     before the run starts. The artifact's custom property `inferred` is 1 while nothing is accepted.

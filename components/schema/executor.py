@@ -21,10 +21,10 @@ TRAIN = "train"
 
 
 class Executor(NodeExecutor):
-    """Writes one schema, and records in the property `inferred` (0 or 1) where it is from."""
+    """Writes one schema, and records its origin in the property `inferred` (0 or 1)."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Raises ConfigError for a schema that is damaged or has changed since the run began."""
+        """Raises ConfigError for a schema that is damaged or was changed since the run began."""
         config = SchemaConfig.model_validate_json(properties["config"])
         schema = _accepted(config, properties["accepted_sha256"])
         inferred = schema is None
@@ -38,7 +38,7 @@ class Executor(NodeExecutor):
 
 
 def _accepted(config: SchemaConfig, expected: str) -> schema_pb2.Schema | None:
-    """Reads the accepted schema, if it is still the one of this run's start."""
+    """Reads the accepted schema; raises ConfigError if it was replaced since the run began."""
     found = accepted_digest(config.home)
     if found != expected:
         raise ConfigError(

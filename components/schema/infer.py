@@ -9,7 +9,7 @@ from components.raster import example
 from components.raster.errors import DataError
 
 MAX_TEXT_VALUES = 1000
-"""TFDV keeps at most so many of a feature's values; with more there is no complete list."""
+"""Most values of a feature that TFDV keeps; with more there is no complete list."""
 
 Bounds = tuple[float | None, float | None]
 
@@ -27,7 +27,7 @@ _REAL_BOUNDS_BY_PREFIX: dict[str, Bounds] = {
     "image/mean_": (0, 255),
     "image/stddev_": (0, 127.5),  # half of the samples at each end of [0, 255]
 }
-#: Tiles have units of their own; only this bound holds for all of them.
+#: Tiles have different units; only this bound holds for all of them.
 _TILE_BOUNDS_BY_PREFIX: dict[str, Bounds] = {"image/stddev_": (0, None)}
 _FORMATS = ("jpeg", "png")
 _LABELS = (
@@ -44,8 +44,8 @@ def infer(
 
     The example spec's features are required, with one value each, within the bounds of pixels, and
     their numbers are never NaN. Tiles have any number of bands and any values. Labels are limited
-    to `classes` or, when that is empty, to those in the statistics. Slice features may take any
-    value: places and dates are expected to change. Raises DataError when the statistics cover no
+    to `classes` or, if that is empty, to those in the statistics. Slice features may take any
+    value: places and dates are expected to change. Raises DataError if the statistics cover no
     example.
     """
     if not statistics.datasets or not statistics.datasets[0].num_examples:
@@ -142,7 +142,7 @@ def _drop_unused_domains(schema: schema_pb2.Schema) -> None:
 
 
 def _values(statistics: statistics_pb2.DatasetFeatureStatisticsList, name: str) -> list[str]:
-    """Returns every value of a text feature, sorted; empty when statistics do not hold them all."""
+    """Returns every value of a text feature, sorted; empty if statistics do not hold them all."""
     for feature in statistics.datasets[0].features:
         if list(feature.path.step) == [name]:
             buckets = feature.string_stats.rank_histogram.buckets

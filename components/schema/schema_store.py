@@ -1,4 +1,4 @@
-"""Store of the accepted schema: a text file or object that a person may read and edit."""
+"""Store of the accepted schema: a text file or object that people may read and edit."""
 
 import hashlib
 
@@ -18,21 +18,21 @@ _HEADER = """\
 def accepted_digest(home: str) -> str:
     """Returns the sha256 of the accepted schema at `home`, or "" without one.
 
-    Resolved before a run starts and given to the Schema node, so that after another schema is
-    accepted, the cache holds no result for it.
+    Resolved before a run starts and passed to the Schema node, so that a newly accepted schema is
+    never a cache hit.
     """
     content = _read(home)
     return "" if content is None else hashlib.sha256(content).hexdigest()
 
 
 def read_accepted(home: str) -> schema_pb2.Schema | None:
-    """Returns the accepted schema, or None; raises ConfigError, naming the line, if damaged."""
+    """Returns the accepted schema, or None; raises ConfigError, with the line, if it is damaged."""
     content = _read(home)
     return None if content is None else parse(content, home)
 
 
 def parse(content: bytes, source: str) -> schema_pb2.Schema:
-    """Parses a schema's text; raises ConfigError naming `source` and the error in it."""
+    """Parses a schema's text; raises ConfigError, naming `source` and the error in it."""
     try:
         schema = text_format.Parse(content.decode(), schema_pb2.Schema())
     except (text_format.ParseError, UnicodeDecodeError) as error:
@@ -42,7 +42,7 @@ def parse(content: bytes, source: str) -> schema_pb2.Schema:
         if feature.HasField("domain") and feature.domain not in domains:
             raise ConfigError(
                 f"{source}: feature {feature.name!r} names the domain {feature.domain!r}, which "
-                f"is not there; add a string_domain of that name, or remove the line"
+                f"does not exist; add a string_domain of that name, or remove the line"
             )
     if not schema.feature:
         raise ConfigError(f"{source} has no features; correct or remove it")
@@ -58,11 +58,11 @@ def accept(home: str, schema: schema_pb2.Schema) -> str | None:
     """Replaces the accepted schema atomically.
 
     The previous content is first copied, byte for byte, to NAME.0001.pbtxt beside it (or the next
-    free number), whose path is returned; None when there was no previous content, or the same.
+    free number), whose path is returned; None if there was no previous content, or the same.
 
     Raises:
-        ConfigError: another schema was accepted in the same moment.
-        StorageError: the place cannot be read or written.
+        ConfigError: another schema was accepted at the same moment.
+        StorageError: `home` cannot be read or written.
     """
     content = to_text(schema).encode()
     parse(content, home)
@@ -74,12 +74,12 @@ def accept(home: str, schema: schema_pb2.Schema) -> str | None:
     if previous.content is not None:
         backup = home[: len(home) - len(name)] + _write_backup(store, name, previous.content)
     if not store.replace(name, content, previous.version):
-        raise ConfigError(f"{home} was changed in the same moment; look at it, and accept again")
+        raise ConfigError(f"{home} was changed at the same moment; look at it, and accept again")
     return backup
 
 
 def _write_backup(store: ObjectStore, name: str, content: bytes) -> str:
-    """Writes the content under the first free number beside a name, which is returned."""
+    """Writes the content beside `name` under the first free number; returns its path."""
     stem, dot, suffix = name.rpartition(".")
     for number in range(1, 10_000):
         candidate = f"{stem or name}.{number:04d}{dot}{suffix if stem else 'pbtxt'}"

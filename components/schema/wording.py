@@ -1,4 +1,4 @@
-"""Description of a schema, and of the difference of two, as text."""
+"""Description of a schema, and of the difference between two, as text."""
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
@@ -12,13 +12,13 @@ _SHOWN = 20
 
 
 def describe(schema: schema_pb2.Schema) -> list[str]:
-    """Returns one line a feature, sorted by name: type, presence, number of values and domain."""
+    """Returns a line per feature, sorted by name: type, presence, number of values and domain."""
     features = _by_name(schema)
     return [f"{name}: {', '.join(_facets(features[name], schema))}" for name in sorted(features)]
 
 
 def diff(old: schema_pb2.Schema | None, new: schema_pb2.Schema) -> list[str]:
-    """Returns the changes from `old` to `new`, a line each; empty if there are none."""
+    """Returns the changes from `old` to `new`, one per line; empty if there are none."""
     before = _by_name(old) if old else {}
     after = _by_name(new)
     lines = []
@@ -41,7 +41,7 @@ def _changes(name: str, old: schema_pb2.Schema, new: schema_pb2.Schema) -> list[
         lines += [f"also allows {value!r}" for value in sorted(new_values - old_values)]
         lines += [f"no longer allows {value!r}" for value in sorted(old_values - new_values)]
     if not lines and (before != after):
-        lines.append("a setting that is not said in words has changed")
+        lines.append("a setting that this description leaves out has changed")
     return lines
 
 

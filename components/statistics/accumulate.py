@@ -1,8 +1,8 @@
 """TFDV's own generators, applied shard by shard.
 
-A shard is always counted from its first record to its last, and the shards are always merged in the
-order of their names. So the result depends neither on where nor on how many workers compute it:
-floating-point sums and quantile sketches are equal bit for bit.
+A shard is always counted from its first record to its last, and shards are always merged in the
+order of their names. So the result depends neither on the place nor on the number of workers:
+floating-point sums and quantile sketches are bit-identical.
 """
 
 from collections.abc import Iterable

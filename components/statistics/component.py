@@ -22,9 +22,9 @@ class StatisticsSpec(ComponentSpec):
 
 
 class Statistics(BaseBeamComponent):
-    """Statistics of every split of `examples`; output `statistics`, as StatisticsGen's.
+    """Statistics of every split of `examples`; output `statistics`, like StatisticsGen's.
 
-    A `schema` adds what TFDV derives from one (integers that are categories, for instance).
+    With a `schema`, they include what TFDV derives from it (such as integers that are categories).
     """
 
     SPEC_CLASS = StatisticsSpec

@@ -16,8 +16,8 @@ from components.statistics.records import size_bytes
 
 Place = Literal["memory", "beam"]
 
-#: Shards that are counted at once. Reading and decoding, about half of the work, leave Python's
-#: lock to another thread; a third one would wait for it, and each holds a batch of records.
+#: Shards that are counted at a time. Reading and decoding, about half of the work, release Python's
+#: lock for another thread; a third one would wait for it, and each holds a batch of records.
 _THREADS = 2
 
 
@@ -50,11 +50,11 @@ def compute_statistics(
     """Writes FeatureStats.pb for every split, and returns where each was computed.
 
     Both places give the same bytes. Exact: numbers of examples, of missing, zero, NaN and multiple
-    values, minimum, maximum and string lengths, and, up to 16,384 distinct values a feature, the
+    values, minimum, maximum and string lengths, and, up to 16,384 distinct values per feature, the
     number of distinct values and the most frequent ones. Rounded in the last digits: mean and
     deviation. Approximate, as in TFDV, within a rank error of 1 %: median and histograms.
-    `make_pipeline` is called only when a split is over the configured bound. Raises DataError when
-    a record is not a tf.Example.
+    `make_pipeline` is called only if a split exceeds the configured bound. Raises DataError if a
+    record is not a tf.Example.
     """
     places = {split.name: _place(split.paths, config) for split in splits}
     for split in splits:

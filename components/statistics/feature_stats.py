@@ -14,7 +14,7 @@ def write(statistics: statistics_pb2.DatasetFeatureStatisticsList, path: str) ->
 
 
 def read(path: str) -> statistics_pb2.DatasetFeatureStatisticsList:
-    """Raises DataError when the file is missing or holds something else."""
+    """Reads statistics; raises DataError if the file is missing or holds something else."""
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
             return statistics_pb2.DatasetFeatureStatisticsList.FromString(file.read())

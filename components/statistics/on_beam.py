@@ -1,4 +1,4 @@
-"""Counting on Beam, with a shard for each element; same result as in memory."""
+"""Counting on Beam, one shard per element; the result is the same as in memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -21,7 +21,7 @@ class CountShard(beam.DoFn):
 
 
 class MergeAndWrite(beam.DoFn):
-    """Merges the counted shards in order, whatever order the workers finished in."""
+    """Merges the counted shards in order, regardless of the order in which workers finish."""
 
     def __init__(self, counter: ShardCounter, output: str) -> None:
         self._counter = counter

@@ -24,7 +24,7 @@ def counted_columns(path: str, exclude: Container[str] = ()) -> Iterator[pa.Reco
     """Yields a file's counted features in batches, with a column for each, sorted by name.
 
     Records are decoded a few at a time, and the columns of images are dropped at once. A batch has
-    a column for each feature of any of its records, of the type that the records have.
+    a column for each feature of any of its records, with the feature's type.
 
     Raises:
         DataError: a record is not a tf.Example, or a feature has two types.
@@ -50,7 +50,7 @@ def _is_full(parts: Sequence[pa.RecordBatch]) -> bool:
 
 
 def _joined(parts: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
-    """Joins rows; those of a part that lacks a column, or has no value in it, have no value."""
+    """Joins rows; a row has no value in a column that its part lacks or in which it has none."""
     rows = sum(part.num_rows for part in parts)
     try:
         tables = [pa.Table.from_batches([part]) for part in parts]
@@ -71,6 +71,6 @@ def _no_columns(rows: int) -> pa.RecordBatch:
 
 def _not_examples(rows: int, error: Exception) -> DataError:
     return DataError(
-        f"a batch of {rows} records is not tf.Examples with one type a feature: {error}; "
+        f"a batch of {rows} records is not tf.Examples with one type per feature: {error}; "
         "ingest the data again"
     )

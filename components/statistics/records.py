@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from components.node.records import records
 
-#: Few enough that records and what is decoded from them stay in the processor's cache.
+#: Few enough that records and their decoded values stay in the processor's cache.
 _CHUNK_RECORDS = 500
 _CHUNK_BYTES = 2 * 1024**2
 
 
 def size_bytes(paths: Sequence[str]) -> int:
-    """Returns the total size of the files, from the file system alone."""
+    """Returns the total size of the files, from the file system."""
     return sum(int(tf.io.gfile.stat(path).length) for path in paths)
 
 

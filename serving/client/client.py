@@ -59,14 +59,14 @@ _REMEDIES = {
     "wrong_bands: ": _WHICH_BANDS,
     "(unknown_band): ": "With skymill predict: --bands, --band-names; in Python: RasterReading.",
     "wrong_values: ": "Say what the model learnt: RasterReading.values, or skymill predict "
-    "--values; stored also where the numbers mean the same whatever the file says.",
+    "--values; also stored, if the numbers mean the same whatever the file states.",
 }
 
 T = TypeVar("T")
 
 
 class ClientError(SkymillError):
-    """Error response of a server that has no more specific class."""
+    """Error response of a server for which there is no more specific class."""
 
 
 class ServerUnavailable(ClientError):
@@ -238,8 +238,8 @@ class PredictClient:
         """Explains the answers to images, for models that were exported with explanations.
 
         Args:
-            images: as `predict` takes them; a server bounds their number (`max_explain_rows`).
-            target: a class, or an object by its place in the answer, such as `#0`; empty for the
+            images: as in `predict`; a server limits their number (`max_explain_rows`).
+            target: a class, or an object by its index in the answer, such as `#0`; empty for the
                 answer's own class, number or surest object.
             version: a model version; the newest by default.
             label: a version's label, instead of a number.
@@ -272,12 +272,12 @@ class PredictClient:
 
         A file that cannot be read, or that the model refuses, becomes a result with an error.
         A GeoTIFF is sent as a payload of the bands that `rasters` names, else of those that the
-        model needs, else of all. A model of rasters gets every other image as a payload as well. A
+        model needs, else of all. A model of rasters gets every other image as a payload too. A
         raster whose size or ground sample distance differs too much from the training tiles is an
         error, unless `any_size` is set.
 
         Raises:
-            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot go on.
+            ServerUnavailable, ServerTimeout, ModelNotFound, ClientError: the run cannot continue.
         """
 
         reading = rasters or RasterReading()
@@ -320,7 +320,7 @@ class PredictClient:
     def _predict_each(
         self, images: Sequence[bytes], version: int | None, label: str
     ) -> Sequence[AnyPrediction | BadImage]:
-        """Predicts all images at once, or after a failure one by one to find the bad one."""
+        """Predicts all images at once; after a failure one by one, to find the bad one."""
         try:
             return self.predict(images, version=version, label=label)
         except BadImage as error:
@@ -431,7 +431,7 @@ def _predictions(answer: RawAnswer, count: int) -> list[AnyPrediction]:
 
 
 def read_image(path: Path, rasters: RasterReading | None = None) -> bytes:
-    """Reads a file in the form that a model takes: a raster's payload, or a photograph as it is.
+    """Reads a file in the form that a model takes: a raster's payload, or an unchanged photograph.
 
     A GeoTIFF is a raster. For a model of rasters, one with named bands, so is every other file.
 

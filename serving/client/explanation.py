@@ -1,4 +1,4 @@
-"""Explanations of answers, as `serving_explain` gives them; imports no TensorFlow."""
+"""Explanations of answers from `serving_explain`; imports no TensorFlow."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ Heat = npt.NDArray[np.float32]
 GRADIENTS, GRAD_CAM = "integrated_gradients", "grad_cam"
 
 _FULL = 65535
-#: Differences of scores below this count as none: a gap cannot be a share of them.
+#: Smaller differences of scores count as 0, of which a gap cannot be a share.
 _LEAST_DIFFERENCE = 1e-6
 
 
@@ -40,10 +40,11 @@ class Explanation:
     Attributes:
         explained: the explained class, or the name of the explained number.
         score: of the image: the logit of a class, or the number.
-        baseline_score: of the image without content from which the gradients are integrated.
+        baseline_score: of the baseline image from which gradients are integrated.
         attribution_sum: sum of the attributions of integrated gradients.
-        heats: heat maps by method: `integrated_gradients`, and `grad_cam` of networks with maps.
-        model_version: version that answered; None where the server does not report it.
+        heats: heat maps by method: `integrated_gradients`, and `grad_cam` if the network has
+        feature maps.
+        model_version: version that answered; None if the server does not report it.
     """
 
     explained: str
@@ -55,7 +56,7 @@ class Explanation:
 
     @property
     def is_finite(self) -> bool:
-        """True if no number overflowed: otherwise the heat maps show nothing of the answer."""
+        """True if no number overflowed; otherwise the heat maps are meaningless."""
         return isfinite(self.score) and isfinite(self.baseline_score + self.attribution_sum)
 
     @property
@@ -74,14 +75,14 @@ def explain_inputs(images: Sequence[bytes], target: str) -> dict[str, Array]:
 def read_explanations(
     outputs: Mapping[str, Array], count: int, version: int | None
 ) -> list[Explanation]:
-    """Converts the outputs of `serving_explain`, arrays of a row for each image.
+    """Converts the outputs of `serving_explain`, arrays with a row for each image.
 
     Raises:
-        AnswerError: an output is missing, or is not that of so many images.
+        AnswerError: an output is missing, or does not have `count` rows.
     """
     needed = (EXPLAINED_OUTPUT, SCORE_OUTPUT, BASELINE_SCORE_OUTPUT, ATTRIBUTION_SUM_OUTPUT)
     if missing := [name for name in needed if name not in outputs]:
-        raise AnswerError(f"the answer explains nothing: it has no {', '.join(missing)}")
+        raise AnswerError(f"the answer holds no explanation: it has no {', '.join(missing)}")
     maps = {
         method: outputs[output]
         for method, output in ((GRADIENTS, GRADIENTS_OUTPUT), (GRAD_CAM, GRAD_CAM_OUTPUT))
@@ -103,7 +104,7 @@ def read_explanations(
             for row in range(count)
         ]
     except (AttributeError, TypeError, ValueError, OSError) as error:
-        raise AnswerError(f"the answer explains nothing that can be read: {error}") from error
+        raise AnswerError(f"the explanation cannot be read: {error}") from error
 
 
 def read_heat(png: bytes) -> Heat:

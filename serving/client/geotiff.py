@@ -1,7 +1,7 @@
 """Conversion of a raster file to the payload that a model of rasters takes; needs rasterio.
 
-Ingest's code reads bands, masks and nodata. So a file that the model could have been trained on is
-sent exactly as it would have been ingested.
+Ingest's code reads bands, masks and nodata, so a file is sent exactly as it would have been
+ingested for training.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ def geotiff_payload(path: Path, reading: RasterReading) -> bytes:
         raise DataError(f"{path}: {tile.detail}")
     if not tile.valid.any():
         raise DataError(
-            f"{path}: none of its pixels is valid; they are nodata, masked, NaN or infinite."
+            f"{path}: none of its pixels are valid; they are nodata, masked, NaN or infinite."
         )
     names = reading.bands or tuple(band.name for band in view.bands)
     valid = None if tile.valid.all() else tile.valid
@@ -63,7 +63,7 @@ def _check_size(path: Path, view: View) -> None:
     rows, cols, count = view.grid.height_px, view.grid.width_px, len(view.bands)
     if rows * cols * count > MAX_SAMPLES:
         raise DataError(
-            f"{path}: {rows} x {cols} pixels of {count} bands are too much for one tile; "
+            f"{path}: {rows} x {cols} pixels of {count} bands are too many for one tile; "
             "cut it into tiles of the size that the model was trained on."
         )
 
@@ -74,4 +74,4 @@ def _check_likeness(path: Path, view: View, reading: RasterReading) -> None:
     grid = view.grid
     differ = reading.tiles.differ_from(grid.height_px, grid.width_px, grid.gsd_m)
     if differ:
-        raise DataError(f"{path}: {differ}, or insist on it (--any-size, any_size=True).")
+        raise DataError(f"{path}: {differ}, or send it anyway (--any-size, any_size=True).")

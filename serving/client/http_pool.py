@@ -1,4 +1,4 @@
-"""Kept HTTP connections that threads share: a bounded number, with timeouts, TLS and proxies."""
+"""Persistent HTTP connections for several threads: limited in number, with timeouts and TLS."""
 
 import ipaddress
 import ssl
@@ -24,16 +24,16 @@ from urllib3.exceptions import (
     TimeoutError,
 )
 
-#: Connections to one server; a further thread waits until one is free.
+#: Most connections to one server; a further thread waits until one is free.
 MAX_CONNECTIONS = 32
 
 
 class _ConnectionEnded(HTTPException):
-    """The server closed a kept connection while a request was on its way."""
+    """The server closed a persistent connection while a request was on its way."""
 
 
 class _Connection(HTTPConnection):
-    """Connection that reports if it was kept too long, and not the server that failed."""
+    """Connection that distinguishes its own expiry from a failure of the server."""
 
     _answers = 0
 
@@ -54,7 +54,7 @@ class _Connection(HTTPConnection):
 
 
 class _TlsConnection(_Connection, HTTPSConnection):
-    """As `_Connection`, over TLS."""
+    """Like `_Connection`, over TLS."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -68,8 +68,9 @@ class _TlsPool(HTTPSConnectionPool):
 def open_pool(address: str, max_connections: int = MAX_CONNECTIONS) -> PoolManager:
     """Returns the connections to one server; none is opened yet.
 
-    Certificates are checked by the system's authorities, or those of `SSL_CERT_FILE`. The proxy is
-    that of the environment (`HTTPS_PROXY`, `NO_PROXY`), as gRPC takes it; never for this machine.
+    Certificates are checked against the system's authorities, or those of `SSL_CERT_FILE`. The
+    proxy is that of the environment (`HTTPS_PROXY`, `NO_PROXY`), as for gRPC; never for this
+    machine.
     """
     settings: dict[str, Any] = {
         "num_pools": 1,
@@ -92,12 +93,12 @@ def request(
     headers: Mapping[str, str],
     timeout_s: float,
 ) -> BaseHTTPResponse:
-    """Sends an idempotent request, again if a kept connection turns out to be closed.
+    """Sends an idempotent request; repeats it if a persistent connection turns out to be closed.
 
     That does not mean that the server is down. A failure on a new connection is raised at once.
 
     Raises:
-        urllib3.exceptions.HTTPError: no answer came.
+        urllib3.exceptions.HTTPError: there was no answer.
     """
     while True:
         try:
@@ -116,8 +117,8 @@ def request(
 
 
 def is_timeout(error: HTTPError) -> bool:
-    """Checks whether the time was up, for an answer or for a free connection."""
-    refused = isinstance(error, NewConnectionError)  # to the library a timeout as well
+    """Checks whether waiting for an answer or for a free connection timed out."""
+    refused = isinstance(error, NewConnectionError)  # for the library a timeout too
     return isinstance(error, TimeoutError | EmptyPoolError) and not refused
 
 

@@ -12,17 +12,17 @@ _TIFF_MAGICS = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # the last two 
 
 @dataclass(frozen=True)
 class RasterReading:
-    """Bands that a model is sent, and which pixels are valid; the same options as ingest's.
+    """Selection of bands and of valid pixels to send to a model; the same options as ingest's.
 
     Attributes:
         bands: by name or common name, as in the model's contract; empty: all.
-        band_names: of each file, in order, where the files do not name their bands.
-        nodata: value of pixels without a measurement; overrides that of the files.
+        band_names: of each file, in order, if the files do not name their bands.
+        nodata: value of pixels without data; overrides that of the files.
         valid_when: whether a pixel is valid if all of its bands are, or if any is.
         dtype: a wider sample type; float32, in which models compute, takes any.
-        values: `scaled` where the model was trained on values with scale and offset applied.
+        values: `scaled` if the model was trained on values with scale and offset applied.
         scale: of every band, with offset; overrides that of the files.
-        offset: as scale.
+        offset: like scale.
         page: the page of files that have several, from 1.
         tiles: the model's training tiles; rasters that differ are refused. None: no check.
 
@@ -44,7 +44,7 @@ class RasterReading:
     tiles: TrainedTiles | None = None
 
     def meeting(self, needs: ModelNeeds, any_size: bool = False) -> "RasterReading":
-        """Fills unset options from the model's needs; `any_size` leaves out the tile check."""
+        """Fills unset options from the model's needs; `any_size` skips the tile check."""
         return replace(
             self,
             bands=self.bands or needs.bands,

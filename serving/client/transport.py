@@ -10,7 +10,7 @@ from serving.contract.numbering import LARGEST_VERSION
 
 
 class RequestFailed(PortableError):
-    """A request that got an error response, or none.
+    """A request with an error response or none.
 
     `code` is the name of the canonical status ("UNAVAILABLE", "INVALID_ARGUMENT", ...).
     """
@@ -38,7 +38,7 @@ class ModelRef:
 
 @dataclass(frozen=True)
 class RawAnswer:
-    """Outputs by name, and the version that computed them if the server reports it."""
+    """Outputs by name, and the version that computed them, if the server reports it."""
 
     outputs: Mapping[str, Array]
     model_version: int | None

@@ -2,8 +2,8 @@
 
 Only the fields that Predict, GetModelMetadata and GetModelStatus need are declared; protobuf skips
 the others. Names, numbers and types match the public .proto files (tensorflow/core/framework and
-protobuf, tensorflow_serving/apis), so the encoded messages are compatible. The classes have a
-descriptor pool of their own, so they do not collide with TensorFlow's copies in the same process.
+protobuf, tensorflow_serving/apis), so the encoded messages are compatible. The classes have their
+own descriptor pool, so they do not collide with TensorFlow's copies in the same process.
 """
 
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ DT_HALF: Final = 19
 
 # A few bytes may request any number of copies of the last value; this is the limit.
 _MOST_REPEATED: Final = 1 << 24
-_MOST_DIMS: Final = 64  # NumPy's own bound
+_MOST_DIMS: Final = 64  # NumPy's own limit
 _MOST_ELEMENTS: Final = (1 << 63) - 1
 _MOST_VARINT_BYTES: Final = 10  # of 64 bits
 _STRING_BYTES: Final = 24  # size of TensorFlow's string, without the characters of a long one

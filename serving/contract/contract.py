@@ -1,4 +1,4 @@
-"""The served contract beside a model: its inputs, outputs and classes."""
+"""Served contract beside a model: its inputs, outputs and classes."""
 
 import json
 from pathlib import Path
@@ -22,9 +22,9 @@ from serving.tasks.registry import outputs_of, prediction_type
 
 #: Path of the contract in a model's folder; TensorFlow Serving ignores it.
 CONTRACT_PATH = "assets.extra/contract.json"
-#: Path of the tuned values, for a tuned model: the values of the training, by config path.
+#: Path of the tuned values beside a tuned model: those of its training, by config path.
 TUNED_PATH = "assets.extra/tuned.json"
-#: Fields that the JSON of a model without them does not have.
+#: Fields that are left out of the JSON of a model without them.
 _OPTIONAL = ("explanations", "temperature", "unknown", "conformal", "ensemble")
 
 
@@ -32,22 +32,22 @@ class Contract(Frozen):
     """Inputs of a model, and the form of its answer.
 
     Attributes:
-        task: what the model answers; a contract that does not say is of one class an image.
-        image: how an image of any shape meets the model.
-        classes: the names, in the order of their indices; none of a model of numbers.
-        scalings: of rasters whose numbers the model learnt as they are stored: the scale and offset
-            that each band's had, those aside that had neither; tiles that state others are refused.
-            None: unknown, or `image.values` says what to send.
-        threshold: of multi-label models: the probability from which a class counts as present.
+        task: of the model; default: one class per image.
+        image: fitting of an image of any shape to the model.
+        classes: the names, in the order of their indices; empty for regression.
+        scalings: for rasters learnt as stored numbers: scale and offset of each band that had
+            either; tiles that state others are refused. None: unknown, or `image.values` says what
+            to send.
+        threshold: for multi-label models: the probability from which a class counts as present.
         signatures: the name of the one input, by signature.
-        outputs: what every signature answers with; by default what the task's models do.
-        tiles: of rasters: the tiles that the model learnt from; None where nobody looked.
+        outputs: outputs of every signature; default: those of the task.
+        tiles: for rasters: the tiles that the model learnt from; None if unknown.
         temperature: the number by which logits are divided before they become probabilities; None
-            leaves them as they are.
-        unknown: of the score of unknown imagery that answers carry: the distance from the nearest
-            class, or from all training examples where they have no single class.
-        conformal: of the sets or intervals that answers carry.
-        ensemble: of a model of several members, whose disagreement answers carry.
+            leaves them unchanged.
+        unknown: kind of the score of unknown imagery in answers: distance from the nearest class,
+            or from all training examples if they have no single class.
+        conformal: of the sets or intervals in answers.
+        ensemble: of a model of several members, whose disagreement is in answers.
         explanations: of models that explain their answers (`serving_explain`).
 
     >>> image = ImageSpec(height_px=64, width_px=64)
@@ -80,7 +80,7 @@ class Contract(Frozen):
 
     @property
     def form(self) -> Form:
-        """Part of an image that an answer of the model belongs to."""
+        """Part of an image to which an answer of the model belongs."""
         return prediction_type(self.task).form
 
     @property

@@ -1,4 +1,4 @@
-"""Options of the explanations that a served model computes."""
+"""Options of explanations by a served model."""
 
 from typing import Literal
 
@@ -14,8 +14,8 @@ class Explanations(Frozen):
         default=16,
         ge=1,
         le=512,
-        description="Steps of integrated gradients. Time grows with them, and the gap of "
-        "completeness shrinks.",
+        description="Steps of integrated gradients: more take more time, and reduce the "
+        "completeness gap.",
     )
     baseline: Literal["mean", "zero"] = Field(
         default="mean",

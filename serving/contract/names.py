@@ -18,12 +18,12 @@ PIXELS_INPUT = "pixels"
 PLANES_SIGNATURE = "serving_planes"
 
 #: Explanations, of models exported with them (`serving.contract.explanations`): the images, and
-#: what of each answer to explain; empty for the answer's own class, number or object.
+#: the part of each answer to explain; empty for the answer's own class, number or object.
 EXPLAIN_SIGNATURE = "serving_explain"
 TARGET_INPUT = "target"
 #: The explained class, number or object; its score for the image and for the baseline; the sum of
-#: the attributions, which should be their difference; and heat maps as gray PNGs of 16 bits. REST
-#: encodes outputs with this ending as base64.
+#: the attributions, which should equal their difference; and heat maps as gray PNGs of 16 bits.
+#: REST encodes outputs with this suffix as base64.
 EXPLAINED_OUTPUT = "explained"
 SCORE_OUTPUT = "score"
 BASELINE_SCORE_OUTPUT = "baseline_score"
@@ -31,8 +31,8 @@ ATTRIBUTION_SUM_OUTPUT = "attribution_sum"
 GRADIENTS_OUTPUT = "integrated_gradients_bytes"
 GRAD_CAM_OUTPUT = "grad_cam_bytes"
 
-#: The features of each image as one vector, and the outputs of the network for it; of models with
-#: explanations.
+#: For models with explanations: the features of each image as one vector, and the network's outputs
+#: for it.
 EMBEDDING_SIGNATURE = "serving_embedding"
 EMBEDDING_OUTPUT = "embedding"
 OUTPUTS_OUTPUT = "outputs"

@@ -17,7 +17,7 @@ class TrainedTiles:
     Attributes:
         height_px: rows, before a tile is fitted to the model.
         width_px: columns.
-        gsd_m: metres from row to row; None where no tile is georeferenced.
+        gsd_m: metres from row to row; None if no tile is georeferenced.
     """
 
     height_px: Range
@@ -25,7 +25,7 @@ class TrainedTiles:
     gsd_m: Range | None = None
 
     def differ_from(self, height_px: int, width_px: int, gsd_m: float | None) -> str:
-        """Explains why a raster differs too much and what to do; empty if it does not."""
+        """Describes how a raster differs too much and what to do; empty if it does not."""
         sides = ((height_px, self.height_px), (width_px, self.width_px))
         if not all(_is_near(side, trained) for side, trained in sides):
             height, width = int(self.height_px[1]), int(self.width_px[1])
@@ -39,12 +39,12 @@ class TrainedTiles:
             return (
                 f"its pixels are {gsd_m:.4g} m apart, and the model learnt from pixels of "
                 f"{_told(self.gsd_m)} m: its answer would be wrong at another scale. Warp it to "
-                "that and cut it anew (gdalwarp -tr)"
+                "that and cut it again (gdalwarp -tr)"
             )
         return ""
 
     def is_near_gsd(self, gsd_m: float) -> bool:
-        """Checks whether a ground sample distance is like that of the tiles, or theirs unknown."""
+        """Checks whether a ground sample distance is close to the tiles', or theirs is unknown."""
         return self.gsd_m is None or _is_near(gsd_m, self.gsd_m)
 
 
@@ -57,8 +57,8 @@ class ModelNeeds:
         width_px: of the model's input.
         fit: how an image of another shape is fitted.
         bands: of rasters, by name; empty for a model of photographs.
-        values: of rasters: `scaled` where it was trained on values with scale and offset applied.
-        tiles: of rasters: the training tiles.
+        values: for rasters: `scaled` if it was trained on values with scale and offset applied.
+        tiles: for rasters: the training tiles.
 
     >>> text = '{"image": {"height_px": 64, "width_px": 96, "fit": "pad"}}'
     >>> needs = ModelNeeds.of_contract(text)
@@ -88,7 +88,7 @@ class ModelNeeds:
             tiles = _tiles(tree.get("tiles")) or _like(height_px, width_px) if bands else None
             return cls(height_px, width_px, image["fit"], bands, image.get("values"), tiles)
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"no contract of a model: {error!r}") from error
+            raise ValueError(f"not a contract of a model: {error!r}") from error
 
 
 def _tiles(tree: Any) -> TrainedTiles | None:

@@ -19,13 +19,13 @@ class Conformal(Frozen):
     """Split conformal prediction, fitted on the eval split.
 
     Attributes:
-        level: share of new images whose set or interval holds the truth, on average.
-        bound: classes of a probability of at least 1 - bound are in the set; an interval reaches
-            so far from the number. None: the split is too small for the level, and every set
-            holds all.
-        examples: of the eval split.
-        groups: of the examples, where they are grouped: the level then holds for images of a new
-            group. None: by example.
+        level: average share of new images whose set or interval contains the truth.
+        bound: classes with a probability of at least 1 - bound are in the set; an interval extends
+            by `bound` to either side of the number. None: the split is too small for the level,
+            and every set contains all classes.
+        examples: number of examples of the eval split.
+        groups: number of groups, if the examples have them: the level then applies to images of a
+            new group. None: by example.
     """
 
     level: float = Field(gt=0, lt=1)
@@ -39,8 +39,8 @@ class Ensemble(Frozen):
 
     Attributes:
         members: their number.
-        disagreement: mutual_information: of class and member, in nats; of several classes or of
-            pixels its mean. standard_deviation: of the members' numbers.
+        disagreement: mutual_information: of class and member, in nats, averaged over classes or
+            pixels. standard_deviation: of the members' numbers.
     """
 
     members: int = Field(ge=2)
@@ -49,18 +49,18 @@ class Ensemble(Frozen):
 
 @dataclass(frozen=True, eq=False)
 class UnknownScore:
-    """Mahalanobis distance of an embedding from what the model has learnt.
+    """Mahalanobis distance of an embedding from the training examples.
 
     The score is the larger of two distances, each in units of its spread over the eval split: that
-    from the nearest class (Lee et al. 2018, arXiv 1807.03888), which tells imagery of another kind;
-    and the same less that from all examples (Ren et al. 2021, arXiv 2106.09022), which tells
-    images between the classes.
+    from the nearest class (Lee et al. 2018, arXiv 1807.03888), which detects imagery of another
+    kind; and that distance minus the one from all examples (Ren et al. 2021, arXiv 2106.09022),
+    which detects images between the classes.
 
     Attributes:
         centre: [D], subtracted from an embedding.
-        projection: [D, R]: then the covariance within the classes is the identity.
-        means: [K, R] of the classes; one where examples have no single class.
-        background: [R, R]: then the covariance of all examples is the identity.
+        projection: [D, R], after which the covariance within the classes is the identity.
+        means: [K, R] of the classes; K is 1 if examples have no single class.
+        background: [R, R], after which the covariance of all examples is the identity.
         typical: medians of the distances.
         spread: their spreads.
         quantiles: of the scores of the eval split, in rising order.
@@ -83,6 +83,6 @@ class UnknownScore:
         return both if len(self.means) > 1 else both[:, :1]
 
     def scores(self, embedding: Numbers) -> Numbers:
-        """Returns the scores [N] of embeddings [N, D]: the higher, the less is known."""
+        """Returns the scores [N] of embeddings [N, D]: higher ones are less like the training's."""
         scores: Numbers = ((self.distances(embedding) - self.typical) / self.spread).max(axis=1)
         return scores

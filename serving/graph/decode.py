@@ -1,6 +1,6 @@
 """Decoding of a JPEG or PNG to the model's input tensor, in stock TensorFlow ops.
 
-Training, evaluation and the served model share this one decoder, and ingest runs it on every image
+Training, evaluation and the served model share this decoder, and ingest runs it on every image
 that is not plain. docs/images.md describes the result for each kind of file.
 """
 
@@ -16,8 +16,8 @@ from components.raster.image import (
 from serving.graph.fitting import resample
 from serving.graph.refusing import require
 
-# The orientation tag (0x0112, one SHORT) of an IFD0 that follows its TIFF header at once, where
-# every camera and library puts it (Exif 2.32, 4.5 and 4.6.2). \C is one byte of any value.
+# The orientation tag (0x0112, one SHORT) of an IFD0 directly after its TIFF header, where all
+# cameras and libraries put it (Exif 2.32, 4.5 and 4.6.2). \C is one byte of any value.
 _ENTRIES = r"\C\C(?:\C{12}){0,40}?"
 _EXIF_BIG = r"MM\x00\x2a\x00\x00\x00\x08" + _ENTRIES + r"\x01\x12\x00\x03\x00\x00\x00\x01\x00(\C)"
 _EXIF_LITTLE = r"II\x2a\x00\x08\x00\x00\x00" + _ENTRIES + r"\x12\x01\x03\x00\x01\x00\x00\x00(\C)"
@@ -32,7 +32,7 @@ def decode_images(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
 
     Raises:
         tf.errors.InvalidArgumentError: its message begins with a `Refusal`, or is TensorFlow's own
-            for a file that is broken inside.
+            for a file with broken content.
     """
     return tf.map_fn(
         lambda one: fit_image(_decode(one, spec), spec),
@@ -46,7 +46,7 @@ def decode_image(encoded: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     """Decodes one file at its own size: string [] to uint8 [h, w, 3], oriented by its EXIF tag.
 
     Raises:
-        tf.errors.InvalidArgumentError: as `decode_images` does.
+        tf.errors.InvalidArgumentError: as in `decode_images`.
     """
     return _decode(tuple(column[0] for column in _inspect(encoded[tf.newaxis], spec)), spec)
 
@@ -137,7 +137,7 @@ def _decode(inspected: tuple[tf.Tensor, ...], spec: ImageSpec) -> tf.Tensor:
 
 
 def _whole(exif: str) -> str:
-    """Returns a pattern that spans the head, so that replacing it leaves only the captured byte."""
+    """Returns a pattern that matches the whole head, so that only the captured byte remains."""
     return r"(?s)^\C{4,64}?Exif\x00\x00" + exif + r"\C*$"
 
 

@@ -1,7 +1,7 @@
 """Decoding of a tile's payload to the model's input tensor, in stock TensorFlow ops.
 
-The multiband counterpart of `serving.graph.decode`. `components.raster.payload` defines the bytes
-and holds the reference decoder that this one agrees with.
+The multiband counterpart of `serving.graph.decode`. `components.raster.payload` defines the format
+and has the reference decoder, with which this one agrees.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,9 +64,9 @@ def decode_tiles(
 
     Returns:
         float32 [N, H, W, C], stored numbers or scaled values according to `spec.values`, 0 where
-        not valid, and bool [N, H, W]: valid where the payload's mask is and every selected band is
-        finite. A tile of the model's shape keeps its values up to the precision of float32. Another
-        is resampled over its valid pixels, and is valid where they have at least half of the
+        invalid; and bool [N, H, W]: valid where the payload's mask is true and every selected band
+        finite. A tile of the model's shape keeps its values up to the precision of float32. Others
+        are resampled over their valid pixels, and are valid where these have at least half of the
         weight.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The graph of `serving_explain`: heat maps of the pixels that an answer depends on."""
+"""Graph of `serving_explain`: heat maps of the pixels on which an answer depends."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,20 +28,20 @@ from serving.graph.refusing import listed, require
 from serving.tasks.detection.answer import BOXES_OUTPUT
 from serving.tasks.graph import TaskGraph, Tensors
 
-#: Begins the message where a target is not a class or object of the answer.
+#: Begins the message if a target is not a class or object of the answer.
 UNKNOWN_TARGET = "unknown_target"
 _SHOWN_CLASSES = 20
 
 
 @dataclass(frozen=True)
 class Traced:
-    """Outputs of a model, in which gradients reach its input and the maps.
+    """Outputs of a model, with gradients to its input and its feature maps.
 
     Attributes:
         embedding: its features as one vector [N, D].
-        maps: its last feature maps [N, h, w, D]; none where it has no maps.
-        outputs: what its loss takes, from which the score of an explanation is computed.
-        found: what `TaskGraph.answer` takes.
+        maps: its last feature maps [N, h, w, D]; empty if it has none.
+        outputs: inputs of its loss, from which the score of an explanation is computed.
+        found: input of `TaskGraph.answer`.
     """
 
     embedding: tf.Tensor
@@ -52,11 +52,12 @@ class Traced:
 
 @dataclass(frozen=True, eq=False)
 class Explainable:
-    """A model in two parts, so that gradients are computed again and again for the second only.
+    """A model in two parts, so that repeated gradients are computed only for the second.
 
     Attributes:
-        first: float pixels [N, H, W, C], as in `serving.graph.inputs`, to values; affine.
-        rest: these values to the model's outputs.
+        first: affine function from float pixels [N, H, W, C], as in `serving.graph.inputs`, to
+        values.
+        rest: function from these values to the model's outputs.
     """
 
     first: Callable[[tf.Tensor], tf.Tensor]
@@ -77,9 +78,9 @@ def explain(
     """Explains the answers to pixels [N, H, W, C] of the model's type.
 
     Args:
-        model: shares the weights of the served one.
+        model: one that shares the weights of the served one.
         pixels: as in `serving.graph.inputs`.
-        target: string [N]: the explained class or object, see `TaskGraph.explained`; empty for the
+        target: string [N]: the class or object to explain, see `TaskGraph.explained`; empty for the
             answer's own.
         task: the model's task.
         spec: the contract.
@@ -117,7 +118,7 @@ def explain(
 
 
 def _targets(spec: Contract) -> str:
-    """Returns what a person may ask for instead of an unknown target."""
+    """Describes the valid targets, for the message on an unknown one."""
     if not spec.classes:
         return "; leave the target out"
     shown = ", ".join(spec.classes[:_SHOWN_CLASSES])
@@ -127,7 +128,7 @@ def _targets(spec: Contract) -> str:
 
 
 def weighed(outputs: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Sums outputs [N, ...] by weights of the same shape: [N]."""
+    """Returns the weighted sum of outputs [N, ...], with weights of the same shape: [N]."""
     rows = tf.shape(outputs)[0]
     product = tf.cast(outputs, tf.float32) * weights
     return tf.reduce_sum(tf.reshape(product, (rows, -1)), axis=1)

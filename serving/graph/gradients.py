@@ -1,4 +1,4 @@
-"""Explanations by gradients: integrated gradients and Grad-CAM of a scalar score for each image."""
+"""Explanations by gradients: integrated gradients and Grad-CAM of a scalar score per image."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from typing import Literal, Self
 
 import tensorflow as tf
 
-#: Share of an image's pixels that a heat map shows at its full value: one hot pixel hides no other.
+#: Share of an image's pixels shown at full heat, so that one hot pixel does not hide the others.
 _FULL_SHARE = 0.01
 _FULL = 65535
-#: Pixels of the images whose gradients are computed at once, unless one step has more.
+#: Most pixels whose gradients are computed at a time, unless a single step has more.
 _PIXELS_TOGETHER = 1 << 18
 
-#: Score of each of M inputs, given also the rows [M] of the images that they stem from.
+#: Score of each of M inputs, given also the rows [M] of their images.
 Score = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -36,12 +36,12 @@ def baseline_of(pixels: tf.Tensor, kind: Literal["mean", "zero"]) -> tf.Tensor:
 class AffineLine:
     """The line from baselines to images, before and after the affine part of a model.
 
-    Values that are not finite are the same all along it.
+    Values that are not finite are constant along it.
 
     Attributes:
         start, end: pixels [N, H, W, C] of the baselines and of the images.
         first, last: the values [N, ...] to which the affine part maps them.
-        to_pixels: gradient of the last values to that of the images.
+        to_pixels: maps a gradient with respect to the last values to that of the pixels.
     """
 
     start: tf.Tensor
@@ -57,7 +57,7 @@ class AffineLine:
         """Computes the affine part once for the baselines, and once for the images.
 
         Args:
-            affine: pixels [N, H, W, C] to values [N, ...].
+            affine: function from pixels [N, H, W, C] to values [N, ...].
             baseline: float32 [N, 1, 1, C].
             pixels: float32 [N, H, W, C].
         """
@@ -77,14 +77,14 @@ class AffineLine:
 def integrated_gradients(line: AffineLine, score: Score, steps: int) -> tf.Tensor:
     """Attributes a score's difference from the baseline to the pixels: float32 [N, H, W, C].
 
-    The integral (Sundararajan et al. 2017, arXiv 1703.01365) is a sum over midpoints. Up to its
-    error, the attributions of an image add up to the difference of the scores. Pixels that are not
-    finite get 0; others are not finite where the score's gradient overflows.
+    The integral (Sundararajan et al. 2017, arXiv 1703.01365) is approximated by a sum over
+    midpoints. Up to its error, the attributions of an image add up to the difference of the scores.
+    Pixels that are not finite get 0; others are not finite where the score's gradient overflows.
 
     Args:
-        line: from the baselines to the images. Its values are a line, too, since the part before
-            them is affine: the sum of the gradients there leads back to the pixels.
-        score: values [M, ...], and the row of the image that each stems from, to [M].
+        line: from the baselines to the images. Its values also lie on a line, since the part before
+            them is affine: the sum of the gradients at the values determines that at the pixels.
+        score: function from values [M, ...] and the row of each one's image to scores [M].
         steps: number of midpoints.
     """
     area = line.end.shape[1] * line.end.shape[2]
@@ -98,21 +98,21 @@ def _mean_gradient(
 ) -> tf.Tensor:
     """Averages the gradient of a score over the midpoints of a line of values [N, ...].
 
-    A batch of small images takes less time than as many single ones, so several steps are computed
-    at once: as many as the memory for the gradients allows.
+    A batch of small images takes less time than the same number of single ones, so as many steps as
+    the memory for gradients allows are computed together.
     """
     # Half precision has too few digits for the points of a line, and for a sum over them.
     begin, shape = tf.cast(start, tf.float32), end.shape[1:]
     finish = tf.cast(end, tf.float32)
-    change = tf.where(begin == finish, 0.0, finish - begin)  # infinity less itself is no number
+    change = tf.where(begin == finish, 0.0, finish - begin)  # infinity minus infinity is NaN
     rows = tf.shape(end)[0]
     together = tf.maximum(_PIXELS_TOGETHER // tf.maximum(rows * area, 1), 1)
     shares = tf.reshape(
         (tf.range(steps, dtype=tf.float32) + 0.5) / steps, (-1, *[1] * len(end.shape))
     )
 
-    # In a loop, TensorFlow's rewriting for oneDNN may meet a pooling's gradient before the pooling.
-    # It then leaves it to a kernel of ten times the cost; a function apart has a fixed order.
+    # In a loop, TensorFlow's rewriter for oneDNN may visit a pooling's gradient before the pooling,
+    # and then leaves it to a kernel of ten times the cost. A separate function has a fixed order.
     @tf.function(autograph=False, experimental_attributes={"_noinline": True})
     def gradients(index: tf.Tensor) -> tf.Tensor:
         between = begin + shares[index : index + together] * change
@@ -138,11 +138,11 @@ def _mean_gradient(
 def grad_cam(
     maps: list[tf.Tensor], gradients: list[tf.Tensor], height: int, width: int
 ) -> tf.Tensor:
-    """Returns the positive share of each place of feature maps in a score: float32 [N, H, W].
+    """Returns the positive contribution of each position of feature maps to a score, [N, H, W].
 
-    Each place is weighed by its own gradient (HiResCAM, arXiv 2011.08891): the same as Grad-CAM
-    (arXiv 1610.02391) where a network averages its last map, and true to the place where it does
-    not. The maps of several strides add up.
+    Each position is weighted by its own gradient (HiResCAM, arXiv 2011.08891): equal to Grad-CAM
+    (arXiv 1610.02391) if a network averages its last map, and faithful to the position if it does
+    not. The result is float32, and the maps of several strides add up.
 
     Args:
         maps: [N, h, w, D], one for each stride.
@@ -167,8 +167,8 @@ def heat_of(attributions: tf.Tensor) -> tf.Tensor:
 def heat_png(heat: tf.Tensor) -> tf.Tensor:
     """Encodes heat >= 0 [N, H, W] as one gray PNG of 16 bits for each image: string [N].
 
-    The value that a hundredth of the pixels reach is white; an image without heat is black, and so
-    are places whose heat is not finite.
+    The value that a hundredth of the pixels reach is white; images without heat and pixels whose
+    heat is not finite are black.
     """
     heat = tf.where(tf.math.is_finite(heat), heat, 0.0)
     rows = tf.shape(heat)[0]

@@ -14,8 +14,8 @@ def model_input(
     """Decodes and fits a batch: string [N] to the pixels [N, H, W, C] of `spec.pixel_type`.
 
     Photographs are uint8 RGB. Tiles are float32, stored numbers or scaled values according to
-    `spec.values`, NaN in every band where a pixel is not valid: a single tensor that ops can
-    rotate, gather and cache.
+    `spec.values`, with NaN in every band of an invalid pixel: a single tensor that ops can rotate,
+    gather and cache.
 
     `scalings` are the scale and offset of the stored numbers in training, if known.
 
@@ -35,7 +35,7 @@ def fit_pixels(pixels: tf.Tensor, spec: ImageSpec) -> tf.Tensor:
     The result is that of `model_input` for the same tiles, encoded.
 
     Args:
-        pixels: of `spec.pixel_type`; in tiles of rasters NaN marks pixels that are not valid.
+        pixels: of `spec.pixel_type`; in tiles of rasters NaN marks invalid pixels.
         spec: the model's input.
     """
 

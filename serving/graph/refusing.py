@@ -14,7 +14,7 @@ _NOT_FINITE = (
 
 
 def listed(names: tf.Tensor) -> tf.Tensor:
-    """Joins strings [N] into one printable line, whatever bytes they hold: string []."""
+    """Joins strings [N] of any bytes into one printable line: string []."""
     line = tf.strings.reduce_join(names, separator=", ")
     head = tf.strings.substr(line, 0, _MESSAGE_BYTES)
     return tf.strings.unicode_transcode(head, "UTF-8", "UTF-8", replace_control_characters=True)
@@ -23,7 +23,7 @@ def listed(names: tf.Tensor) -> tf.Tensor:
 def require(condition: tf.Tensor, refusal: str, detail: str | tf.Tensor) -> tf.Operation:
     """Fails with `refusal: detail` unless all elements of the condition are true.
 
-    The refusal is a `Refusal` where the decoder refuses an image.
+    The refusal is a `Refusal` if the decoder refuses an image.
     """
     message = (
         tf.strings.join([f"{refusal}: ", detail])
@@ -34,10 +34,10 @@ def require(condition: tf.Tensor, refusal: str, detail: str | tf.Tensor) -> tf.O
 
 
 def require_finite(outputs: Any) -> Any:
-    """Returns a network's outputs; fails with `not_finite` where a number is NaN or infinite.
+    """Returns a network's outputs; fails with `not_finite` if a number is NaN or infinite.
 
-    Such outputs, of numbers that the network cannot hold, would become an answer like any other:
-    the first class of all, for example.
+    Such outputs, due to numbers that overflow in the network, would otherwise look like a regular
+    answer, such as the first class.
     """
     numbers = [it for it in tf.nest.flatten(outputs) if it.dtype.is_floating]
     finite = [require(tf.math.is_finite(it), Refusal.NOT_FINITE, _NOT_FINITE) for it in numbers]

@@ -1,4 +1,4 @@
-"""The parts of a served answer that say how far it can be relied on."""
+"""Graph of the reliability of a served answer."""
 
 import tensorflow as tf
 
@@ -19,11 +19,11 @@ def reliability(
     task: TaskGraph,
     contract: Contract,
 ) -> Tensors:
-    """Returns the outputs beside an answer of N rows that the contract promises.
+    """Returns the outputs on reliability that the contract promises beside an answer of N rows.
 
     Args:
         answer: of the task.
-        traits: of each answer, by name: `embedding` [N, D], and of an ensemble `disagreement` [N].
+        traits: of each answer, by name: `embedding` [N, D], and for an ensemble `disagreement` [N].
         unknown: constants of the score of unknown imagery, if the contract promises it.
         task: of the contract.
         contract: with the constants of conformal prediction.
@@ -39,8 +39,8 @@ def reliability(
 def _unknown(embedding: tf.Tensor, constants: UnknownScore) -> Tensors:
     """Returns the score and its percentile, as `UnknownScore.scores` defines them.
 
-    Beside a small network each operation costs a share of the answer, of any size: rows keep
-    their second axis, and one product counts the quantiles.
+    With a small network every operation takes a notable share of the time, whatever its size, so
+    rows keep their second axis, and one product counts the quantiles.
     """
 
     def fixed(values: object) -> tf.Tensor:
@@ -63,7 +63,7 @@ def _unknown(embedding: tf.Tensor, constants: UnknownScore) -> Tensors:
         )
     ]
     score = scores[0] if len(scores) == 1 else tf.maximum(*scores)
-    # Values that overflow are as unlike the training's as can be; NaN would have percentile 0.
+    # Values that overflow are as unlike the training's as possible; NaN would have percentile 0.
     score = tf.where(tf.math.is_finite(score), score, tf.float32.max)
     reached = tf.cast(score >= fixed(constants.quantiles), tf.float32)
     share = fixed([[100.0 / len(constants.quantiles)]] * len(constants.quantiles))

@@ -1,4 +1,4 @@
-"""Served signatures: from a user's input to the outputs of the task."""
+"""Served signatures, from a user's input to the outputs of the task."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -48,9 +48,9 @@ class Reliable:
     """A model that also returns the sources of its answers' reliability.
 
     Attributes:
-        model: pixels [N, H, W, C] to the model's outputs and, by name, the `embedding` [N, D] and
-            the `disagreement` [N] of an ensemble's members.
-        unknown: constants of the score of unknown imagery; None: answers do not carry it.
+        model: function from pixels [N, H, W, C] to the model's outputs and, by name, the
+            `embedding` [N, D] and the `disagreement` [N] of an ensemble's members.
+        unknown: constants of the score of unknown imagery; None: answers do not have it.
     """
 
     model: Callable[[tf.Tensor], Any]
@@ -66,13 +66,13 @@ def signatures(
     """Returns the signatures over a model from pixels [N, H, W, C] (`serving.graph.inputs`).
 
     Two signatures return the outputs of the contract's task; `serving.tasks` defines these and the
-    model outputs that they need. The third returns the contract's JSON for any input. The others
-    are for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns
-    the probability of every class in a compact form. With a reliable model, all but the contract's
-    also return what the contract promises of an answer's reliability (`serving.graph.reliability`).
+    model outputs that they need. The third returns the contract's JSON for any input. Others are
+    for maps: `serving_pixels` takes decoded tiles, and `serving_planes` (segmentation) returns the
+    probability of every class in a compact form. With a reliable model, all but the contract's also
+    return the outputs on reliability that the contract promises (`serving.graph.reliability`). With
 
-    With an explainable model, two more explain answers (`serving.graph.explain`), by the options of
-    the contract, and return each image's embedding.
+    an explainable model there are two more: one explains answers (`serving.graph.explain`) with the
+    contract's options, the other returns each image's embedding.
     """
 
     spec, task = contract.image, task_graph(contract.task)

@@ -26,7 +26,7 @@ def require_scalings(
     bands: Sequence[str],
     learnt: Sequence[str],
 ) -> list[tf.Operation]:
-    """Fails where a payload states another scale or offset than in training.
+    """Fails if a payload states another scale or offset than in training.
 
     A payload that states none is accepted.
 

@@ -14,13 +14,13 @@ from serving.store.versions import PROVENANCE_DIR, sync_folder, write_durably
 
 
 class BucketVersions:
-    """Versions of one model in a store that holds nothing else."""
+    """Versions of one model in a store that holds only them."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
 
     def numbers(self) -> tuple[int, ...]:
-        """Returns the complete versions, oldest first; raises StorageError when the store fails."""
+        """Returns the complete versions, oldest first; raises StorageError if the store fails."""
         return complete_versions(self._store.listing())
 
     def holds(self, number: int) -> bool:

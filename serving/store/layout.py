@@ -3,7 +3,7 @@
     <integer>/            a version: the model, provenance/, manifest.json and saved_model.pb last
     .push/<integer>-<id>/ a push's folder: its claim to a number, and its uploads so far
 
-These functions work on a listing; none accesses the store.
+These functions work on a listing and do not access the store.
 """
 
 import re
@@ -17,7 +17,7 @@ from serving.store.versions import MODEL_FILE
 
 PUSHES = ".push"
 CLAIM = "claim"
-#: No push takes this long: older objects are left over from a killed push.
+#: No push takes this long: older objects are leftovers of a killed push.
 LEFTOVER_AGE = timedelta(days=1)
 
 _PUSH_FOLDER = re.compile(rf"{re.escape(PUSHES)}/([0-9]+)-[0-9A-Za-z]+(?=/)")
@@ -48,25 +48,25 @@ def completing_objects(number: int) -> tuple[str, str]:
 
 
 def model_file(number: int) -> str:
-    """Returns the name of the object that servers take as a version's end, written last."""
+    """Returns the name of the object that makes a version visible to servers, written last."""
     return f"{number}/{MODEL_FILE}"
 
 
 def foreign_versions(names: Collection[str]) -> tuple[int, ...]:
-    """Returns versions with a model but no manifest: another program wrote them."""
+    """Returns versions with a model but no manifest, which another program wrote."""
     found = version_numbers(names)
     there = {n: [it in names for it in completing_objects(n)] for n in found}
     return tuple(sorted(n for n in found if there[n] == [False, True]))
 
 
 def claimed_numbers(names: Collection[str]) -> list[int]:
-    """Returns the number that each push under way has claimed."""
+    """Returns the number claimed by each push in progress."""
     folders = push_folders(names).items()
     return [number for folder, number in folders if f"{folder}/{CLAIM}" in names]
 
 
 def push_folders(names: Collection[str]) -> dict[str, int]:
-    """Returns the folders of pushes, under way or killed, with the number that each has claimed."""
+    """Returns the folders of pushes, in progress or killed, with the number that each claimed."""
     matches = filter(None, map(_PUSH_FOLDER.match, names))
     found = {match[0]: version_number(match[1]) for match in matches}
     return {folder: number for folder, number in found.items() if number is not None}

@@ -1,4 +1,4 @@
-"""Manifest of a version in an object store: every file with its size and digest."""
+"""Manifest of a version in an object store: all files with their sizes and digests."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, data: bytes, where: str) -> "Manifest":
-        """Raises DataError if it is not a manifest, or names a file outside of the version."""
+        """Parses a manifest; raises DataError for other content, or a file outside the version."""
         try:
             tree = json.loads(data)
             files = {
@@ -62,9 +62,9 @@ class Manifest:
             manifest = cls(int(tree["model_version"]), files)
             sound = manifest.model_sha256 == tree["model_sha256"] and all(map(_is_inside, files))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(f"{where}: is not a manifest of a version ({error!r})") from error
+            raise DataError(f"{where} is not a manifest of a version ({error!r})") from error
         if not sound:
-            raise DataError(f"{where}: contradicts itself; push the model again")
+            raise DataError(f"{where} contradicts itself; push the model again")
         return manifest
 
 

@@ -1,7 +1,7 @@
 """Push of a model to an object store, as the next version.
 
-A push uploads to a folder of its own, which may take minutes. Then the store copies the objects to
-the version's name, which takes a moment: variables first, the manifest and the model's file last. A
+A push uploads to its own folder, which may take minutes. Then the store copies the objects to the
+version's name, which takes a moment: variables first, the manifest and the model's file last. A
 server that watches `gs://` itself may see the version's name in that moment, fail to load it once,
 and retry (TensorFlow Serving: a minute later).
 """
@@ -33,7 +33,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Push:
-    """Number and folder of a push, and the objects that it began to copy to the version."""
+    """Number and folder of a push, and the objects that it has begun to copy to the version."""
 
     number: int
     folder: str
@@ -57,7 +57,7 @@ def push_to_store(
     Raises:
         PushError: `src_dir` is not a SavedModel, or the store cannot be reached.
         StaleBaselineError: another version became the newest or the served one meanwhile.
-        PublishedError: the version is published, and a later step failed.
+        PublishedError: the version is published, but a later step failed.
     """
     contents = _contents(src_dir, provenance)
 
@@ -88,7 +88,7 @@ def _contents(src_dir: Path, provenance: Mapping[str, bytes | Path]) -> dict[str
     contents: dict[str, bytes | Path] = {**checked_model(src_dir)}
     if MANIFEST_FILE in contents:
         raise PushError(
-            f"{src_dir} has a file {MANIFEST_FILE}, which in a store is the push's own: rename it."
+            f"{src_dir} has a file {MANIFEST_FILE}, a name that pushes to a store use: rename it."
         )
     checked = checked_provenance(provenance)
     return contents | {f"{PROVENANCE_DIR}/{path}": content for path, content in checked.items()}
@@ -107,8 +107,8 @@ def _refuse_cut_listing(store: ObjectStore, found: Listing, number: int | None) 
         return
     if is_complete(store, number):
         raise StorageError(
-            f"{store.uri}: the store's listing was cut short: it lacks version {number}, which is "
-            "there. Push again"
+            f"{store.uri}: the store's listing is incomplete: it lacks version {number}, which "
+            "exists. Push again"
         )
 
 
@@ -123,8 +123,8 @@ def _refuse_taken(store: ObjectStore, found: Listing, number: int) -> None:
 def _warn_of_foreign_versions(store: ObjectStore, found: Listing) -> None:
     for number in layout.foreign_versions(found):
         _logger.warning(
-            "%s/%d has no %s: another program put it there. It stays, and no candidate is "
-            "compared with it",
+            "%s/%d has no %s: another program wrote it. It stays, and no candidate is compared "
+            "with it",
             store.uri,
             number,
             MANIFEST_FILE,
@@ -148,8 +148,8 @@ def _is_published(store: ObjectStore, number: int, error: StorageError) -> bool:
         return is_complete(store, number)
     except StorageError:
         raise StorageError(
-            f"{error}. It is unknown whether version {number} is published: look whether "
-            f"{store.uri}/{layout.model_file(number)} is there before you push again"
+            f"{error}. It is unknown whether version {number} is published: check whether "
+            f"{store.uri}/{layout.model_file(number)} exists before you push again"
         ) from error
 
 
@@ -167,9 +167,9 @@ def _claimed_number(store: ObjectStore) -> Iterator[_Push]:
         claims = layout.claimed_numbers(found).count(number)
         if claims > 1 or number in layout.version_numbers(found):
             raise PushError(
-                f"Another push to {store.uri} began in the same moment; run this one again."
+                f"Another push to {store.uri} began at the same moment; run this one again."
             )
-        if claim in found:  # the store's own clock tells the time
+        if claim in found:  # its time is by the store's own clock
             remove_leftovers(store, found, found[claim].changed)
         yield push
     finally:
@@ -178,11 +178,11 @@ def _claimed_number(store: ObjectStore) -> Iterator[_Push]:
 
 
 def _clear(store: ObjectStore, push: _Push) -> None:
-    """Removes this push's objects; its folder last, as it shows that the copies are this push's."""
+    """Removes this push's objects; its folder last, since it proves that the copies are its own."""
     if push.copied and not is_complete(store, push.number):
         if layout.objects_below(store.listing(), str(push.number)).keys() <= set(push.copied):
             delete_below(store, str(push.number))
-        else:  # another program began to write there as well
+        else:  # another program began to write there too
             for name in push.copied:
                 store.delete(f"{push.number}/{name}")
     delete_below(store, push.folder)

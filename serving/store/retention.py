@@ -1,7 +1,7 @@
 """Removal from a store: versions beyond the retention, and leftovers of killed pushes.
 
-Other programs may write numbered folders to the same place. Only objects that certainly belong to a
-push are removed.
+Other programs may write numbered folders to the same place, so only objects that certainly belong
+to a push are removed.
 """
 
 from collections.abc import Collection
@@ -36,7 +36,7 @@ def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> 
         _delete_version(store, number)
     oldest = min(set(versions) - going, default=0)
     for number in layout.version_numbers(found) - set(versions):
-        if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # partly removed before
+        if number < oldest and f"{number}/{MANIFEST_FILE}" in found:  # partly removed earlier
             there = layout.objects_below(found, str(number))
             _remove_incomplete(store, number, there, str(number))
 
@@ -44,7 +44,7 @@ def retire(store: ObjectStore, keep: int, protected: Collection[int | None]) -> 
 def _remove_half_copied(store: ObjectStore, found: Listing, folder: str) -> None:
     """Removes an incomplete version, if all of it certainly came from this push's folder."""
     if f"{folder}/{MANIFEST_FILE}" not in found:
-        return  # it had not begun to copy
+        return  # the push had not begun to copy
     number = layout.push_folders(found)[folder]
     began = min(it.changed for it in layout.objects_below(found, folder).values())
     there = layout.objects_below(found, str(number))
@@ -65,8 +65,8 @@ def _remove_incomplete(store: ObjectStore, number: int, there: Listing, folder: 
 
 
 def _delete_version(store: ObjectStore, number: int) -> None:
-    """Deletes the model's file first, so that no one fetches a partial version, and the manifest
-    last: if the process is killed, it still shows the next push whose the rest is."""
+    """Deletes the model's file first, so that no server fetches a partial version, and the manifest
+    last: if the process is killed, it still tells the next push which objects are a push's."""
     manifest = f"{number}/{MANIFEST_FILE}"
     store.delete(layout.model_file(number))
     for name in store.listing(str(number)).keys() - {manifest}:

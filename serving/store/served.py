@@ -1,4 +1,4 @@
-"""The served version, as the server reports it or the version folder implies it."""
+"""Served version, as reported by the server or implied by the version folder."""
 
 import os
 import posixpath
@@ -10,7 +10,7 @@ from serving.client import ClientError, connect
 from serving.store.version_store import version_store
 from serving.store.versions import PushError
 
-#: The beginning of a state's name.
+#: Prefix of a state's name.
 _STATE = "served "
 
 
@@ -20,7 +20,7 @@ class ServedVersionError(PushError):
 
 @dataclass(frozen=True)
 class Served:
-    """The served version, None when there is none, and the versions that a server gave up on."""
+    """The served version, None if there is none, and the versions that a server failed to load."""
 
     number: int | None
     refused: frozenset[int] = frozenset()
@@ -31,12 +31,12 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
 
     Args:
         model_base: `<model_dir>/<name>`; its last part is the model's name on the server.
-        endpoint: a server, as `grpc://host:port` or `http://host:port`, whose newest AVAILABLE
-            version counts. Without one it is the newest complete version in `model_base`.
-        timeout_s: how long the server may take.
+        endpoint: a server, `grpc://host:port` or `http://host:port`, whose newest AVAILABLE
+            version counts. None: the newest complete version in `model_base`.
+        timeout_s: time for the server's answer.
 
     Raises:
-        ServedVersionError: the server does not answer, or serves a version which is not in
+        ServedVersionError: the server does not answer, or serves a version that is not in
             `model_base`.
     """
     name = posixpath.basename(model_base.rstrip("/"))
@@ -48,8 +48,8 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
             statuses = client.status() if number is not None else ()
     except ClientError as error:
         raise ServedVersionError(
-            f"{endpoint} was to say which version of {name} is being served: {error} "
-            "Start that server, correct baseline.endpoint, or leave it out so that the version "
+            f"{endpoint} does not report which version of {name} is being served: {error} "
+            "Start that server, correct baseline.endpoint, or remove it so that the version "
             f"folder {model_base} decides."
         ) from error
     refused = frozenset(s.model_version for s in statuses if s.state == "END" and s.error_message)
@@ -59,11 +59,11 @@ def served_version(model_base: str, endpoint: str | None, timeout_s: float = 10.
 
 
 def require_state(name: str, model_base: str, found: int | None) -> None:
-    """Checks that the version that was found is the one that a state's name stands for.
+    """Checks that a found version is the one that a state's name represents.
 
-    A server may change its version and change it back while it is looked up. What was found would
-    be cached under the name of another state, and taken for it as long as that lasts. A state whose
-    folder has changed since does not come back, and passes.
+    A server may change its version, and change it back, during the look-up. The found version would
+    then be cached under the name of another state, and used for it as long as that lasts. A state
+    whose folder has changed since does not recur, and passes.
 
     Args:
         name: from `served_state`; anything else passes.
@@ -71,26 +71,26 @@ def require_state(name: str, model_base: str, found: int | None) -> None:
         found: the version that was found.
 
     Raises:
-        ServedVersionError: it is another.
+        ServedVersionError: it is a different one.
     """
     if not name.startswith(_STATE) or not name.endswith(f" {_changed_ns(model_base)}"):
         return
     digest = "" if found is None else version_store(model_base).digest(found)
     if not name.startswith(f"{_STATE}{found} {digest} "):
         raise ServedVersionError(
-            f"The served version of {model_base} has changed while the run began: it was "
+            f"The served version of {model_base} changed while the run began: it was "
             f"{name.removeprefix(_STATE).split()[0]}, and then {found}. Run the pipeline again."
         )
 
 
 def served_state(model_base: str, endpoint: str | None, timeout_s: float = 10.0) -> str | None:
-    """Returns a name of what is served now and of the folder's history, or None if there is none.
+    """Returns a name for the served version and the folder's history; None if there is none.
 
-    Two equal names mean the same served bytes and a version folder in which no version has come or
-    gone in between. A store of objects keeps no such history, and a version that cannot be
-    determined has no name.
+    Equal names mean the same served bytes, and a version folder to which no version was added and
+    from which none was removed in between. An object store keeps no such history, and a version
+    that cannot be determined has no name.
 
-    Args: as `served_version`.
+    Args: as in `served_version`.
     """
     if is_remote(model_base):
         return None

@@ -3,8 +3,8 @@
     python -m serving.store.sync s3://bucket/models/landcover /models/landcover [--once]
 
 A version appears in the folder by one rename, after every file's digest is checked. If the process
-stops at any instant, it leaves whole versions and a hidden folder that the next look removes. It
-needs no TensorFlow.
+stops at any instant, it leaves only whole versions and a hidden folder that the next look removes.
+It needs no TensorFlow.
 """
 
 import argparse
@@ -27,13 +27,13 @@ _logger = logging.getLogger(__name__)
 #: After SIGTERM, a look that takes longer is abandoned; the next one cleans up.
 _STOP_S = 1.0
 _CUT_SHORT = (
-    "the store's listing was cut short: it lacks version {}, which is there. Nothing was changed"
+    "the store's listing is incomplete: it lacks version {}, which exists. Nothing was changed"
 )
 
 
 @dataclass(frozen=True)
 class SyncResult:
-    """Result of one look: versions added and removed, and why others could not be added."""
+    """Result of one look: versions added and removed, and reasons why others were not added."""
 
     fetched: tuple[int, ...] = ()
     removed: tuple[int, ...] = ()
@@ -44,14 +44,15 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> SyncResul
     """Copies the store's newest sound version to the folder and removes old ones.
 
     A version that is no longer in the store is removed too, so removing a bad version from the
-    store rolls back the server. The store is first queried for that very version: an incomplete
+    store rolls back the server. The store is first queried for that version itself: an incomplete
     listing changes nothing. The newest version in the folder that the store still has always stays,
     and an empty or unreachable store removes nothing.
 
     Args:
-        store: where versions come from.
-        folder: the folder that a server watches; created when absent. One process writes to it.
-        keep: how many older versions stay beside the newest.
+        store: source of the versions.
+        folder: the folder that a server watches; created if absent. Only one process may write to
+        it.
+        keep: number of older versions to keep beside the newest.
 
     Raises:
         PushError: the store cannot be listed.
@@ -72,7 +73,7 @@ def sync_versions(store: VersionStore, folder: Path, keep: int = 1) -> SyncResul
 def _fetch_newest(
     store: VersionStore, offered: Sequence[int], folder: Path, staging: Path, failed: list[str]
 ) -> tuple[int, ...]:
-    """Fetches the newest sound version unless it is present; tries an older one if it is broken."""
+    """Fetches the newest version unless it is present; tries older ones if it is broken."""
     present = {version.number for version in list_versions(folder)}
     for number in sorted(offered, reverse=True):
         if number in present:
@@ -84,7 +85,7 @@ def _fetch_newest(
             failed.append(str(error))
             shutil.rmtree(arrived, ignore_errors=True)
             continue
-        if place.exists():  # without its model's file: a copy by hand is under way
+        if place.exists():  # without its model's file: someone is copying it by hand
             place.rename(staging / f"incomplete-{number}")
         arrived.rename(place)
         sync_folder(folder)
@@ -147,7 +148,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--once", action="store_true", help="poll once and end")
     options = parser.parse_args(arguments)
     if options.keep < 0 or options.every <= 0:
-        parser.error("--keep is 0 or more and --every is above 0")
+        parser.error("--keep must be 0 or more, and --every above 0")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         store = version_store(options.store)

@@ -104,5 +104,5 @@ def version_store(model_base: str) -> VersionStore:
     if not is_remote(model_base):
         return FolderVersions(Path(local_path(model_base)))
     if not is_object_store(model_base):
-        raise PushError(f"{model_base}: models are in a folder, or below {' or '.join(SCHEMES)}")
+        raise PushError(f"{model_base}: name a folder of models, or one at {' or '.join(SCHEMES)}")
     return BucketVersions(open_store(model_base))

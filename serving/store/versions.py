@@ -2,8 +2,8 @@
 
 A version is complete when its `saved_model.pb` exists, so that file is written last. A push copies
 into a hidden folder beside the versions and renames it into place, so a watcher sees all of a
-version or nothing. The design depends on the atomic rename: local (or locally mounted) file systems
-only. For object stores see `serving.store.bucket_versions`.
+version or nothing. The design depends on atomic renames, so it is for local (or locally mounted)
+file systems only. For object stores see `serving.store.bucket_versions`.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from serving.store.model_files import ModelFolderError, model_entries, model_fil
 
 MODEL_FILE = "saved_model.pb"
 PROVENANCE_DIR = "provenance"
-#: In it, the model as a STAC item.
+#: File in it: the model as a STAC item.
 STAC_FILE = "stac_item.json"
 
 _STAGING_PREFIX = ".push-"
@@ -41,7 +41,7 @@ class StaleBaselineError(PushError):
 
 
 class PublishedError(PushError):
-    """A version was published, and a later step of the push failed."""
+    """A version was published, but a later step of the push failed."""
 
     def __init__(self, message: str, number: int) -> None:
         super().__init__(message)
@@ -59,9 +59,9 @@ class Version:
 def list_versions(model_base: Path) -> tuple[Version, ...]:
     """Lists the complete versions under `model_base`, oldest first; none without such a folder.
 
-    As in TensorFlow Serving a version is a folder whose name is a non-negative int64. One without
-    `saved_model.pb` is incomplete and left out. Of two folders with the same number the one without
-    leading zeros counts.
+    As in TensorFlow Serving, a version is a folder whose name is a non-negative int64. One without
+    `saved_model.pb` is incomplete and left out. Of two folders with the same number, the one
+    without leading zeros counts.
     """
     return complete_versions(numbered_folders(model_base))
 
@@ -76,7 +76,7 @@ def complete_versions(folders: Iterable[Version]) -> tuple[Version, ...]:
 
 
 def numbered_folders(model_base: Path) -> list[Version]:
-    """Lists all folders with a version's name, complete or not, without opening them."""
+    """Lists all folders named like versions, complete or not, without opening them."""
     if not model_base.is_dir():
         return []
     numbers = ((version_number(entry.name), entry) for entry in model_base.iterdir())
@@ -85,11 +85,11 @@ def numbered_folders(model_base: Path) -> list[Version]:
 
 
 def ignored_folders(model_base: Path) -> dict[str, str]:
-    """Returns names under `model_base` that look like versions, and why they are none."""
+    """Returns names under `model_base` that look like versions, and why they are not."""
     if not model_base.is_dir():
         return {}
     ignored = {
-        entry.name: f"no version number: that is 0 to {LARGEST_VERSION}, in the digits 0 to 9"
+        entry.name: f"not a version number: 0 to {LARGEST_VERSION}, in the digits 0 to 9"
         for entry in model_base.iterdir()
         if version_number(entry.name) is None and looks_like_a_version(entry.name)
     }
@@ -112,7 +112,7 @@ def model_folder(path: Path, version: int | None = None) -> tuple[Path, int | No
 
     Args:
         path: a folder of versions, or a SavedModel, which has no version.
-        version: which version of a folder; None takes the newest.
+        version: within a folder of versions; None: the newest.
 
     Raises:
         DataError: there is none.
@@ -140,19 +140,19 @@ def is_complete(version_dir: Path) -> bool:
 def next_version(model_base: Path) -> int:
     """Returns the next push's number: above every number in use or used before, complete or not.
 
-    Raises PushError when none is left.
+    Raises PushError if none is left.
     """
     in_use = [version.number for version in numbered_folders(model_base)]
     return number_above([*in_use, _last_pushed(model_base)], str(model_base))
 
 
 def number_above(used: Iterable[int], model_base: str) -> int:
-    """Returns the next version's number; raises PushError when the largest is in use."""
+    """Returns the next version's number; raises PushError if the largest is in use."""
     largest = max(used, default=0)
     if largest >= LARGEST_VERSION:
         raise PushError(
-            f"{model_base} has a version {largest}, and no number above it is a version: give "
-            "that folder a smaller number, or remove it."
+            f"{model_base} has a version {largest}, the largest possible number: give that folder "
+            "a smaller one, or remove it."
         )
     return largest + 1
 
@@ -171,35 +171,35 @@ def push_version(
 
     Args:
         src_dir: the SavedModel; all `serving.store.model_files.model_entries` are copied.
-        model_base: `<model_dir>/<name>`; created when absent.
-        expected_baseline: the version that the candidate was compared with; None when there was
+        model_base: `<model_dir>/<name>`; created if absent.
+        expected_baseline: the version that the candidate was compared with; None if there was
             none. The push is refused unless it is still the newest one.
         provenance: files for the version's `provenance/` folder, by relative name, as bytes or as a
             file to copy.
-        keep: how many older versions stay beside the new one. The baseline and the served version
-            always stay.
-        served: the version that a server reports it is serving, if one was queried.
-        not_served: versions newer than the baseline which are known not to be served (broken, or
-            rolled back), and so do not make the baseline stale.
+        keep: number of older versions to keep beside the new one. The baseline and the served
+            version always stay.
+        served: the version that a server reports as served, if one was queried.
+        not_served: versions newer than the baseline that are known not to be served (broken, or
+            rolled back), so they do not make the baseline stale.
 
     Raises:
         PushError: `src_dir` is not a SavedModel or holds links out of it, or an argument is
             out of range.
         StaleBaselineError: another version became the newest or the served one meanwhile.
-        PublishedError: the version is published, and a later step (syncing its name to disk,
+        PublishedError: the version is published, but a later step (syncing its name to disk,
             removing old versions) failed.
     """
     files = checked_provenance(provenance or {})
     checked_model(src_dir)
     if keep < 0:
-        raise PushError(f"keep is {keep}: the number of older versions to keep is 0 or more.")
+        raise PushError(f"keep is {keep}: the number of older versions to keep must be 0 or more.")
     model_base.mkdir(parents=True, exist_ok=True)
 
     def check_baseline() -> None:
         numbers = [version.number for version in list_versions(model_base)]
         refuse_stale_baseline(numbers, str(model_base), expected_baseline, served, not_served)
 
-    check_baseline()  # before the copy, which may be long, and again before publishing
+    check_baseline()  # before the copy, which may take long, and again before publishing
     with staging_folder(model_base) as staging:
         candidate = staging / "version"
         copy_model(src_dir, candidate, files)
@@ -216,13 +216,13 @@ def push_version(
 
 @contextmanager
 def after_publishing(number: int, model_base: str) -> Iterator[None]:
-    """Turns errors in this block into PublishedError: servers see the version already."""
+    """Turns errors in the block into PublishedError, since servers already see the version."""
     try:
         yield
     except (OSError, SkymillError) as error:
         raise PublishedError(
-            f"Version {number} is published in {model_base} and will be served, but what follows "
-            f"a push failed: {error}. Do not push the model again; the next push tidies up.",
+            f"Version {number} is published in {model_base} and will be served, but a later step "
+            f"failed: {error}. Do not push the model again; the next push tidies up.",
             number,
         ) from error
 
@@ -244,7 +244,7 @@ def refuse_stale_baseline(
     served: int | None,
     not_served: Collection[int],
 ) -> None:
-    """Raises StaleBaselineError unless `expected` is the newest of the complete versions.
+    """Raises StaleBaselineError unless `expected` is the newest complete version.
 
     For the other arguments see `push_version`.
     """
@@ -282,7 +282,7 @@ def copy_model(
 ) -> None:
     """Copies with fsync, and writes the file that makes the version complete last.
 
-    Raises ModelFolderError as `serving.store.model_files.model_entries`.
+    Raises ModelFolderError as in `serving.store.model_files.model_entries`.
     """
     dst_dir.mkdir()
     for name, src in model_entries(src_dir).items():
@@ -324,7 +324,7 @@ def sync_folder(folder: Path) -> None:
 def _claim(candidate: Path, model_base: Path) -> int:
     """Renames the candidate to the next free number.
 
-    The lock excludes other pushes already. Where a file system ignores locks, the rename fails on a
+    The lock already excludes other pushes. If a file system ignores locks, the rename fails on a
     number that was taken meanwhile, and the next one is tried.
     """
     number = next_version(model_base)
@@ -356,7 +356,7 @@ def _last_pushed(model_base: Path) -> int:
 
 
 def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | None]) -> None:
-    """Moves old versions out of sight, each atomically; the staging folder's end deletes them."""
+    """Moves old versions into the staging folder, each atomically; they are deleted with it."""
     complete = [v for v in numbered_folders(model_base) if is_complete(v.path)]
     old = to_retire([version.number for version in list_versions(model_base)], keep, protected)
     for version in complete:
@@ -365,7 +365,7 @@ def _retire(model_base: Path, staging: Path, *, keep: int, protected: set[int | 
 
 
 def to_retire(numbers: Sequence[int], keep: int, protected: Collection[int | None]) -> set[int]:
-    """Returns the versions to remove: beyond `keep` older ones, without the protected ones."""
+    """Returns the versions to remove: those beyond `keep` older ones, except protected ones."""
     return set(sorted(numbers)[: -(keep + 1)]) - set(protected)
 
 
@@ -381,8 +381,8 @@ def locked(model_base: Path) -> Iterator[None]:
 def staging_folder(model_base: Path) -> Iterator[Path]:
     """Yields a hidden folder of this push on the versions' file system, and removes it afterwards.
 
-    It is locked during the push, so that the next push can distinguish a crashed push's leftovers
-    from a push under way.
+    It is locked during the push, so that the next push can distinguish leftovers of a crashed push
+    from a push in progress.
     """
     staging = model_base / f"{_STAGING_PREFIX}{uuid.uuid4().hex}"
     with locked(model_base):

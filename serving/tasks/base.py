@@ -1,4 +1,4 @@
-"""Interface of a task's predictions, and the parts that several tasks share."""
+"""Interface of a task's predictions, and parts that several tasks share."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -24,8 +24,8 @@ class Lists:
     """A column of lists.
 
     Attributes:
-        values: (sum of the lengths,): all lists, one after the other.
-        lengths: (N,): how many of them each row has.
+        values: (sum of the lengths,): all lists, concatenated.
+        lengths: (N,): length of each row's list.
     """
 
     values: npt.NDArray[Any]
@@ -36,7 +36,7 @@ class Lists:
 Columns: TypeAlias = Mapping[str, npt.NDArray[Any] | Lists]
 
 
-#: The name of what is followed, and its score in each row of outputs: [N].
+#: Name of the followed class, object or number, and its score in each row of outputs: [N].
 Followed: TypeAlias = tuple[str, Callable[[Outputs], npt.NDArray[Any]]]
 
 
@@ -44,7 +44,7 @@ class UnknownTarget(SkymillError):
     """A target that is not a class or object of an answer."""
 
 
-#: Part of an image that an answer belongs to: the image, each pixel, or each object.
+#: Part of an image to which an answer belongs: the image, each pixel, or each object.
 Form: TypeAlias = Literal["image", "pixels", "objects"]
 
 
@@ -52,11 +52,11 @@ class AnyPrediction(ABC):
     """Prediction of a model for one image; each task has its own type.
 
     Attributes:
-        form: part of an image that an answer belongs to.
+        form: part of an image to which an answer belongs.
         outputs: names of the outputs of every signature.
-        model_version: version of the model that answered; None where the server does not report it:
-            TensorFlow Serving over REST, unless the request named a version.
-        reliability: reliability of the answer; None where the model reports none.
+        model_version: version of the model that answered; None if the server does not report it,
+            as TensorFlow Serving over REST, unless the request named a version.
+        reliability: reliability of the answer; None if the model reports none.
     """
 
     form: ClassVar[Form] = "image"
@@ -67,7 +67,7 @@ class AnyPrediction(ABC):
     @classmethod
     @abstractmethod
     def read(cls, row: Outputs, model_version: int | None) -> Self:
-        """Converts the row of one image in each output."""
+        """Converts the outputs' rows for one image."""
 
     @classmethod
     @abstractmethod
@@ -87,18 +87,18 @@ class AnyPrediction(ABC):
         """Describes how a server's prediction differs from this one; empty if they agree.
 
         Probabilities may differ by the tolerance, numbers and edges by it or by that share of their
-        size. What follows from a comparison of probabilities, such as the class, may then differ
-        where they are closer than the tolerance.
+        magnitude. The result of comparing probabilities, such as the class, may then differ if they
+        are closer than the tolerance.
         """
 
     @classmethod
     @abstractmethod
     def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> "Followed":
-        """Chooses a score to follow while the image changes, for explanations by answers alone.
+        """Chooses a score to follow while the image changes, for explanations from answers only.
 
         Args:
             outputs: of `serving_pixels` for one image.
-            target: as `serving_explain` takes it; empty for the answer's own.
+            target: as in `serving_explain`; empty for the answer's own.
             classes: of the contract.
 
         Raises:
@@ -145,12 +145,12 @@ def difference_of_probabilities(
 
 
 def are_close(wanted: float, served: float, tolerance: float) -> bool:
-    """Compares two numbers by their difference, or by its share of their size."""
+    """Compares two numbers by their absolute or relative difference."""
     return abs(served - wanted) <= tolerance * max(1.0, abs(wanted))
 
 
 def index_of_target(target: str, classes: tuple[str, ...], scores: npt.NDArray[Any]) -> int:
-    """Returns the index of the target class; without a target, of the highest of scores [K].
+    """Returns the index of the target class; without a target, that of the highest score of [K].
 
     Raises:
         UnknownTarget: there is no such class.

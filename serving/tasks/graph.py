@@ -1,4 +1,4 @@
-"""Conversion of a model's outputs to the served outputs, as a graph: the interface of a task."""
+"""Interface of a task: conversion of a model's outputs to the served outputs, as a graph."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Tensors: TypeAlias = dict[str, tf.Tensor]
 
 
 class AnswerSpec(Protocol):
-    """Part of a model's contract from which its served outputs follow."""
+    """Part of a model's contract that determines its served outputs."""
 
     @property
     def task(self) -> Task: ...
@@ -35,9 +35,9 @@ class Explained:
 
     Attributes:
         names: string [N], for people.
-        weights: float32, in the shape of the outputs [N, ...]: the explained score is their sum of
-            products.
-        known: bool [N]: whether there is what was asked for.
+        weights: float32, in the shape of the outputs [N, ...]: the explained score is the sum of
+            their products.
+        known: bool [N]: whether the target exists.
     """
 
     names: tf.Tensor
@@ -80,15 +80,15 @@ class TaskGraph(ABC):
         """Chooses the score that an explanation follows.
 
         Args:
-            outputs: of the network, as its loss takes them.
-            found: the outputs that `answer` takes.
+            outputs: of the network, as for its loss.
+            found: the outputs for `answer`.
             pixels: [N, H, W, C].
-            target: string [N]: a class, or what else the task names; empty for the answer's own.
+            target: string [N]: a class, or another target of the task; empty for the answer's own.
             spec: the contract.
         """
 
     def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
-        """Returns the conformal set or interval beside an answer; by default there is none.
+        """Returns the conformal set or interval beside an answer; default: none.
 
         Args:
             answer: of this task.
@@ -99,7 +99,7 @@ class TaskGraph(ABC):
     def conformal_error(
         self, answer: Tensors, label: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor | None:
-        """Returns the error of each answer [N] that `bound` limits; None where there is none.
+        """Returns the error of each answer [N], which `bound` limits; None for a task without one.
 
         Args:
             answer: of this task.
@@ -109,20 +109,20 @@ class TaskGraph(ABC):
         return None
 
     def pool(self, members: tf.Tensor, pixels: tf.Tensor) -> Pooled | None:
-        """Combines the outputs of an ensemble; None where those of members have no mean.
+        """Combines the outputs of an ensemble; None if members' outputs have no mean.
 
         Args:
-            members: outputs of each for the same pixels, [M, N, ...].
+            members: outputs of each member for the same pixels, [M, N, ...].
             pixels: [N, H, W, C].
         """
         return None
 
     def for_maps(self, outputs: Any, pixels: tf.Tensor, spec: AnswerSpec) -> Tensors:
-        """Converts the same to what a map of a whole scene is made of; by default the answer."""
+        """Converts the same to the outputs for a map of a whole scene; default: the answer."""
         return self.answer(outputs, pixels, spec)
 
     def planes(self, outputs: Any) -> Tensors:
-        """Converts outputs to the compact form; empty where there is none."""
+        """Converts outputs to the compact form; empty if there is none."""
         return {}
 
 
@@ -146,7 +146,7 @@ def chosen_class(scores: tf.Tensor, target: tf.Tensor, spec: AnswerSpec) -> tupl
     """Returns the index of each row's target class, int32 [N], and whether there is such a class.
 
     Args:
-        scores: [N, K]; the class with the highest is chosen where the target is empty.
+        scores: [N, K]; the class with the highest is chosen if the target is empty.
         target: string [N]: names of classes.
         spec: the contract.
     """
@@ -158,7 +158,7 @@ def chosen_class(scores: tf.Tensor, target: tf.Tensor, spec: AnswerSpec) -> tupl
 
 
 def explained_class(outputs: tf.Tensor, target: tf.Tensor, spec: AnswerSpec) -> Explained:
-    """Explains the logit of one class, of outputs [N, K]."""
+    """Explains the logit of one class in outputs [N, K]."""
     index, known = chosen_class(outputs, target, spec)
     names = tf.gather(tf.constant(spec.classes, tf.string), index)
     return Explained(names, tf.one_hot(index, len(spec.classes)), known)

@@ -10,8 +10,8 @@ class Pooled:
     """Outputs of an ensemble of M members.
 
     Attributes:
-        outputs: in the form of one member's, [N, ...], so that an answer follows from them in the
-            same way.
+        outputs: in the form of one member's, [N, ...], so they convert to an answer in the same
+            way.
         disagreement: float32 [N], 0 where all members agree.
     """
 
@@ -28,7 +28,7 @@ def pool_classes(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     Returns:
         The logarithms of the mean probabilities, float32 [..., K], whose softmax is that mean; and
         the mutual information of class and member, in nats, float32 [...]: the entropy of the mean
-        less the mean of the entropies (Houlsby et al. 2011, arXiv 1112.5745).
+        minus the mean of the entropies (Houlsby et al. 2011, arXiv 1112.5745).
     """
     logs = tf.nn.log_softmax(tf.cast(logits, tf.float32))
     members = tf.cast(tf.shape(logs)[0], tf.float32)

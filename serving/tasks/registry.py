@@ -1,4 +1,4 @@
-"""Registry of the served tasks: their outputs, and the predictions read from these."""
+"""Registry of the served tasks: their outputs, and predictions from these."""
 
 from dataclasses import replace
 from typing import Any
@@ -33,18 +33,18 @@ def read_predictions(
         outputs: arrays of N rows.
 
     Raises:
-        AnswerError: the outputs match no task, or have another number of images.
+        AnswerError: the outputs match no task, or are not those of `count` images.
     """
     known = map(prediction_type, TASKS)
     found = next((kind for kind in known if set(kind.outputs) <= set(outputs)), None)
     if found is None:
         raise AnswerError(
-            f"The model gives {', '.join(sorted(outputs))}: it does not follow the served "
+            f"The model returns {', '.join(sorted(outputs))}: it does not follow the served "
             "contract. Use predict_raw for it."
         )
     sizes = {len(outputs[name]) for name in found.outputs}
     if sizes != {count}:
-        raise AnswerError(f"The model gave {max(sizes)} answers for {count} images.")
+        raise AnswerError(f"The model returned {max(sizes)} answers for {count} images.")
     rows = ({name: outputs[name][index] for name in found.outputs} for index in range(count))
     predictions = [found.read(row, model_version) for row in rows]
     said = read_reliability(outputs, count)

@@ -1,4 +1,4 @@
-"""Reliability part of an answer, as a client reads it."""
+"""Reliability of an answer, as read by a client."""
 
 import math
 from collections.abc import Mapping
@@ -28,15 +28,15 @@ _CLASSES = "classes"
 
 @dataclass(frozen=True)
 class Reliability:
-    """Reliability that a model adds to its answer; None where it gives none.
+    """Reliability that a model adds to its answer; fields that it does not report are None.
 
     Attributes:
-        unknown_score: the higher, the less the image is like the training's.
+        unknown_score: the higher, the less the image resembles the training's.
         unknown_percentile: share of the eval split, in percent, with no higher score.
-        classes: the conformal set: it holds the true class at the contract's level.
-        interval: likewise of a number, from low to high.
+        classes: the conformal set, which contains the true class at the contract's level.
+        interval: from low to high, which likewise contains the true number.
         disagreement: of an ensemble's members: the mutual information of class and member, in nats,
-            or the standard deviation of their numbers; 0 where all agree.
+            or the standard deviation of their numbers; 0 if all agree.
     """
 
     unknown_score: float | None = None
@@ -46,7 +46,7 @@ class Reliability:
     disagreement: float | None = None
 
     def values(self) -> dict[str, Any]:
-        """Returns what is said as plain values; a limit without end is None."""
+        """Returns the reported fields as plain values; an infinite limit is None."""
         found = {
             UNKNOWN_SCORE_OUTPUT: self.unknown_score,
             UNKNOWN_PERCENTILE_OUTPUT: self.unknown_percentile,
@@ -58,7 +58,7 @@ class Reliability:
         return {name: value for name, value in found.items() if value is not None}
 
     def as_text(self) -> str:
-        """Returns the same in words."""
+        """Returns the reported fields in words."""
         parts = []
         if self.classes is not None:
             parts.append(f"one of {', '.join(self.classes)}")
@@ -71,12 +71,12 @@ class Reliability:
         return "; ".join(parts)
 
     def difference(self, served: "Reliability | None", tolerance: float) -> str:
-        """Describes how a server's differs; empty if they agree.
+        """Describes how a server's reliability differs; empty if they agree.
 
-        A set or a percentile may differ where a number is within the tolerance of a bound.
+        A set or a percentile may differ if a number is within the tolerance of a bound.
         """
         if served is None or self.values().keys() != served.values().keys():
-            return "it says another part of its reliability"
+            return "it reports other fields of its reliability"
         pairs = [(self.unknown_score or 0.0, served.unknown_score or 0.0)]
         pairs.append((self.disagreement or 0.0, served.disagreement or 0.0))
         pairs += zip(self.interval or (), served.interval or (), strict=True)
@@ -90,7 +90,7 @@ class Reliability:
 def read_reliability(
     outputs: Mapping[str, npt.NDArray[Any]], count: int
 ) -> list[Reliability] | None:
-    """Converts outputs of N rows to what each answer says; None if the model says nothing."""
+    """Converts outputs of N rows to the reliability of each answer; None if there is none."""
     if not set(RELIABILITY_OUTPUTS) & outputs.keys():
         return None
 

@@ -165,7 +165,7 @@ def test_two_claims_of_one_number_are_a_refusal(
         bucket.put(f"{BASE}/.push/1-other/claim", b"")
 
     monkeypatch.setattr(CloudStore, "write", together)
-    with pytest.raises(PushError, match="in the same moment"):
+    with pytest.raises(PushError, match="at the same moment"):
         push(store, model, None)
     assert store.numbers() == ()
 
@@ -288,7 +288,7 @@ def test_a_bucket_that_tensorflow_serving_serves_already(
     number = push(store, model, None, keep=0)
     assert number == 1700000001
     assert theirs.keys() <= bucket.objects.keys()
-    assert "/1700000000 has no manifest.json: another program put it there" in caplog.text
+    assert "/1700000000 has no manifest.json: another program wrote it" in caplog.text
     written = [key for key in bucket.writes if key.startswith(f"{BASE}/{number}/")]
     assert written[-1] == f"{BASE}/{number}/saved_model.pb"
 
@@ -338,7 +338,7 @@ def test_a_number_that_another_program_took_on_the_way_is_not_overwritten(
         bucket.put(f"{BASE}/1/saved_model.pb", b"theirs")
 
     monkeypatch.setattr(CloudStore, "write", overtaken)
-    with pytest.raises(PushError, match=r"1 was written by another program|in the same moment"):
+    with pytest.raises(PushError, match=r"1 was written by another program|at the same moment"):
         push(store, model, None)
     assert bucket.objects[f"{BASE}/1/saved_model.pb"] == b"theirs"
     assert not [key for key in bucket.objects if f"{BASE}/1/variables" in key]
@@ -365,9 +365,9 @@ def test_a_listing_cut_short_rolls_nothing_back(
     for gone in ("/3/saved_model.pb", "/3/", f"{BASE}/"):
         bucket.unlisted = {key for key in every if gone in key}
         (said,) = sync_versions(store, folder).failed
-        assert "listing was cut short: it lacks version 3" in said
+        assert "listing is incomplete: it lacks version 3" in said
         assert numbers(folder) == [3]
-        with pytest.raises(StorageError, match="cut short: it lacks version 3"):
+        with pytest.raises(StorageError, match="is incomplete: it lacks version 3"):
             push(store, model, 3, keep=0)
     bucket.unlisted, bucket.page_size, bucket.failing_page = set(), 2, True
     with pytest.raises(StorageError):
@@ -396,7 +396,9 @@ def test_what_a_store_refuses_is_reported_with_its_address(
     bucket.forbidden = True
     with pytest.raises(StorageError, match="://models/prod/landcover: .*credentials"):
         store.numbers()
-    with pytest.raises(PushError, match="models are in a folder, or below s3:// or gs:// or az://"):
+    with pytest.raises(
+        PushError, match="name a folder of models, or one at s3:// or gs:// or az://"
+    ):
         version_store("minio://models/x")
 
 

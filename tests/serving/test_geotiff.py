@@ -95,7 +95,7 @@ def test_missing_bands_are_named_with_those_that_are_there(write):
 
 def test_a_file_without_a_valid_pixel_is_reported(write):
     path = write(np.full((4, 4, 1), 9, np.uint8), descriptions=None, nodata=9)
-    with pytest.raises(SkymillError, match="none of its pixels is valid"):
+    with pytest.raises(SkymillError, match="none of its pixels are valid"):
         sent(path)
 
 
@@ -133,7 +133,7 @@ def test_a_scene_is_not_taken_for_a_tile(tmp_path):
         path, "w", driver="GTiff", transform=Affine.scale(10, -10), sparse_ok=True, **size
     ):
         pass
-    with pytest.raises(SkymillError, match=r"9000 x 9000 pixels of 1 bands are too much"):
+    with pytest.raises(SkymillError, match=r"9000 x 9000 pixels of 1 bands are too many"):
         sent(path)
 
 

@@ -112,7 +112,7 @@ def test_a_number_beyond_int64_is_ignored_and_said_once(
     time.sleep(0.1)
     said = [r.getMessage() for r in caplog.records if "is not served" in r.getMessage()]
     assert len(said) == 2
-    assert f"{LARGEST_VERSION + 1} is not served: no version number" in said[0]
+    assert f"{LARGEST_VERSION + 1} is not served: not a version number" in said[0]
     assert said[1] == f"{base}/003 is not served: the same version as 3"
     copy_version(colours, base, LARGEST_VERSION)
     wait_until(lambda: states(server.rest).get(LARGEST_VERSION) == "AVAILABLE")

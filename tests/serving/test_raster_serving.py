@@ -186,7 +186,7 @@ def test_the_command_line_refuses_a_scene_and_says_what_to_do(server, old_server
     done = CliRunner().invoke(command, asked)
     assert done.exit_code == 1
     assert "Cut it into such tiles (gdal_retile.py -ps 16 16), or take it as a scene" in done.output
-    assert "insist on it (--any-size" in done.output
+    assert "send it anyway (--any-size" in done.output
     insisted = CliRunner().invoke(command, [*asked, "--any-size"])
     assert insisted.exit_code == 0, insisted.output
     old = CliRunner().invoke(command, [*asked[:-1], old_server.grpc])

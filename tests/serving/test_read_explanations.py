@@ -41,8 +41,8 @@ def test_each_image_has_its_explanation() -> None:
     ("changed", "said"),
     [
         ({"score": np.zeros(1, np.float32)}, r"explains \[1, 2\] images, and 2 were sent"),
-        ({"grad_cam_bytes": np.array([b"", b"no picture"], object)}, "nothing that can be read"),
-        ({"explained": np.zeros(2)}, "nothing that can be read"),
+        ({"grad_cam_bytes": np.array([b"", b"no picture"], object)}, "explanation cannot be read"),
+        ({"explained": np.zeros(2)}, "explanation cannot be read"),
     ],
 )
 def test_an_answer_that_explains_nothing_is_refused(changed, said) -> None:

@@ -94,7 +94,7 @@ def test_no_version_is_pushed_above_the_largest(src: Path, base: Path) -> None:
     make_model(base / str(LARGEST + 1))
     assert push_version(src, base, expected_baseline=None) == 1
     (base / str(LARGEST) / "variables").mkdir(parents=True)
-    with pytest.raises(PushError, match=f"has a version {LARGEST}, and no number above"):
+    with pytest.raises(PushError, match=f"has a version {LARGEST}, the largest possible"):
         push_version(src, base, expected_baseline=1)
     assert numbers(base) == [1]
 

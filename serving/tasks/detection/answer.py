@@ -110,7 +110,7 @@ class ObjectsPrediction(AnyPrediction):
 
     @classmethod
     def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
-        """Follows an object by its place: the best score, times the overlap, of its class.
+        """Follows an object by its position: the best score times overlap, among its class.
 
         A class is followed by its best score anywhere.
         """
@@ -133,7 +133,7 @@ class ObjectsPrediction(AnyPrediction):
 def _best(
     outputs: Outputs, label: int, box: npt.NDArray[np.floating] | None = None
 ) -> npt.NDArray[np.floating]:
-    """Returns the best score of a class in each row; times the overlap with a box, if given."""
+    """Returns the best score of a class in each row, times the overlap with a box, if given."""
     scores = np.where(outputs[BOX_LABELS_OUTPUT] == label, outputs[BOX_SCORES_OUTPUT], 0.0)
     if box is not None:
         scores = scores * _overlap(outputs[BOXES_OUTPUT], box)

@@ -31,7 +31,7 @@ class DetectionGraph(TaskGraph):
         """Converts `boxes` [N, M, 4], `labels` [N, M] and `scores` [N, M]; labels become names.
 
         Boxes are top, left, bottom, right in pixels of the model's image. Padding after an image's
-        own objects has the label -1: its name is empty, its box and score are 0.
+        objects has the label -1: its name is empty, its box and score are 0.
         """
         labels = tf.cast(found["labels"], tf.int32)
         there = labels >= 0
@@ -53,10 +53,10 @@ class DetectionGraph(TaskGraph):
         target: tf.Tensor,
         spec: AnswerSpec,
     ) -> Explained:
-        """Explains the logit of an object's class at the anchor that gave the object.
+        """Explains the logit of an object's class at the anchor that predicted the object.
 
-        The target is an object of the answer by its place (`#0`, the default, is the surest), or a
-        class: the anchor that is surest of it.
+        The target is an object of the answer by its index (`#0`, the default, is the surest), or a
+        class, at the anchor that is surest of it.
         """
         logits = outputs[..., 4:]
         scores, labels = tf.cast(found["scores"], tf.float32), tf.cast(found["labels"], tf.int32)
@@ -67,7 +67,8 @@ class DetectionGraph(TaskGraph):
         by_class, known = chosen_class(tf.reduce_max(logits, axis=1), target, spec)
         label = tf.where(is_object, tf.gather(labels, place, batch_dims=1), by_class)
         of_label = tf.gather(logits, label, axis=2, batch_dims=1)  # [N, A]
-        # An object has the very score and box of its anchor; scores near 1 are equal when rounded.
+        # An object has exactly the score and box of its anchor; scores near 1 may be equal by
+        # rounding.
         wanted = tf.gather(scores, place, batch_dims=1)[:, tf.newaxis]
         box = tf.gather(found["boxes"], place, batch_dims=1)[:, tf.newaxis]
         distance = tf.abs(tf.sigmoid(of_label) - wanted)

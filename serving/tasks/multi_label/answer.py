@@ -63,13 +63,12 @@ class LabelsPrediction(AnyPrediction):
             return found
         there = {name: p for name, p in self.probabilities.items() if name in self.present}
         absent = {name: p for name, p in self.probabilities.items() if name not in self.present}
-        # The threshold is between these two; only a class within the tolerance of it may change
-        # sides.
+        # The threshold is between these two; only a class within the tolerance of it may cross it.
         least, most = min(there.values(), default=1.0), max(absent.values(), default=0.0)
         lost = any(there[name] > least + tolerance for name in there.keys() - set(served.present))
         new = any(absent[name] < most - tolerance for name in absent.keys() & set(served.present))
         if lost or new:
-            return f"present are {list(served.present)}, not {list(self.present)}"
+            return f"classes present: {list(served.present)}, not {list(self.present)}"
         return ""
 
     @classmethod

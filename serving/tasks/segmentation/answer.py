@@ -30,9 +30,9 @@ class ClassRasterPrediction(AnyPrediction):
 
     Attributes:
         class_raster: (H, W) indices into `classes`, in the shape of the model's input.
-        confidence: (H, W) float32: the probability of that class; 0 where the pixel is not valid.
+        confidence: (H, W) float32: the probability of that class; 0 for invalid pixels.
         classes: the names.
-        ignore: value of `class_raster` where the pixel is not valid.
+        ignore: value of `class_raster` for invalid pixels.
     """
 
     class_raster: npt.NDArray[np.integer]
@@ -63,7 +63,7 @@ class ClassRasterPrediction(AnyPrediction):
 
     @classmethod
     def columns(cls, outputs: Outputs) -> Columns:
-        """Returns the share of each class among the valid pixels; a map holds the pixels."""
+        """Returns the share of each class among the valid pixels; the pixels belong in a map."""
         rasters, count = outputs[CLASS_RASTER_OUTPUT], outputs[CLASSES_OUTPUT].shape[1]
         tallies = np.zeros((len(rasters), count))
         for row, raster in zip(tallies, rasters, strict=True):
@@ -85,14 +85,14 @@ class ClassRasterPrediction(AnyPrediction):
         difference = float(np.abs(self.confidence - served.confidence).max(initial=0.0))
         if not difference <= tolerance:  # also true for NaN
             return f"a confidence differs by {difference:.3g}"
-        # Only two classes with nearly equal shares of the probability may change places.
+        # Only two classes of nearly equal probability may change places.
         sure = self.confidence > 0.5 + tolerance
         other = int((sure & (self.class_raster != served.class_raster)).sum())
         return f"{other} pixels have another class" if other else ""
 
     @classmethod
     def follow(cls, outputs: Outputs, target: str, classes: tuple[str, ...]) -> Followed:
-        """Follows the mean probability of a class over the pixels that the answer gives to it."""
+        """Follows the mean probability of a class over its pixels in the answer."""
         own = outputs[CLASS_PROBABILITIES_OUTPUT][0].argmax(axis=0)
         counts = np.bincount(own.ravel(), minlength=len(classes))
         index = index_of_target(target, classes, counts)

@@ -66,9 +66,9 @@ class SegmentationGraph(TaskGraph):
         target: tf.Tensor,
         spec: AnswerSpec,
     ) -> Explained:
-        """Explains the mean logit of a class over the pixels that the model gives to it.
+        """Explains the mean logit of a class over its pixels in the answer.
 
-        The default is the most frequent class. A class without pixels is explained by all pixels.
+        The default is the most frequent class. A class without pixels is explained over all pixels.
         """
         count = len(spec.classes)
         given = tf.one_hot(tf.argmax(outputs, axis=-1), count)
@@ -89,7 +89,7 @@ class SegmentationGraph(TaskGraph):
 
 
 def valid_pixels(pixels: tf.Tensor) -> tf.Tensor:
-    """Returns for each pixel whether all its bands are finite: [N, H, W, C] to bool [N, H, W]."""
+    """Marks pixels whose bands are all finite: [N, H, W, C] to bool [N, H, W]."""
     return tf.reduce_all(tf.math.is_finite(tf.cast(pixels, tf.float32)), axis=-1)
 
 

@@ -1,6 +1,6 @@
 """Class probabilities of an image in a compact form: one PNG whose rows are planes of classes.
 
-As a tensor they would travel at a fiftieth of the speed: a server sends each number as a field.
+Tensors would be fifty times slower to transfer, since a server sends each number as a field.
 """
 
 import io
@@ -13,8 +13,8 @@ from components.raster.errors import DataError
 
 #: Probabilities (N, K, H, W) of decoded tiles.
 CLASS_PROBABILITIES_OUTPUT = "class_probabilities"
-#: The same of encoded images, each as a PNG. Over REST, TensorFlow Serving sends a string as bytes
-#: where its name ends with `_bytes`.
+#: The same for encoded images, each as a PNG. Over REST, TensorFlow Serving sends a string as bytes
+#: if its name ends with `_bytes`.
 PLANES_OUTPUT = "class_planes_bytes"
 #: A probability of 1 in a plane.
 FULL = 255
@@ -24,7 +24,7 @@ def read_planes(png: bytes, classes: int) -> npt.NDArray[np.float32]:
     """Decodes the probabilities (K, H, W) of an image.
 
     Raises:
-        DataError: the bytes are not such a PNG.
+        DataError: the bytes are not a PNG of these planes.
     """
     try:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:

@@ -36,7 +36,7 @@ class SingleLabelGraph(TaskGraph):
         return Pooled(*pool_classes(members))
 
     def conformal(self, answer: Tensors, bound: float | None) -> Tensors:
-        """Returns the classes of the set: bool [N, K]; the most probable one is always in it."""
+        """Returns the classes of the set, bool [N, K]; the most probable one is always included."""
         probabilities = answer[PROBABILITIES_OUTPUT]
         least = 0.0 if bound is None else 1.0 - bound
         surest = tf.reduce_max(probabilities, axis=1, keepdims=True)
@@ -45,7 +45,7 @@ class SingleLabelGraph(TaskGraph):
     def conformal_error(
         self, answer: Tensors, label: tf.Tensor, number: tf.Tensor
     ) -> tf.Tensor | None:
-        """Returns 1 less the probability of the true class."""
+        """Returns 1 minus the probability of the true class."""
         return 1.0 - tf.gather(answer[PROBABILITIES_OUTPUT], label, batch_dims=1)
 
     def explained(

@@ -32,7 +32,7 @@ def objects(*edges: float) -> ObjectsPrediction:
         (labels(("a",), 0.7, 0.2), labels(("a",), 0.70005, 0.2), ""),
         (labels(("a",), 0.7, 0.2), labels((), 0.7, 0.2), ""),
         (labels(("a", "b"), 0.9, 0.5), labels(("a",), 0.9, 0.49995), ""),
-        (labels(("a", "b"), 0.9, 0.5), labels(("b",), 0.9, 0.5), "present are ['b']"),
+        (labels(("a", "b"), 0.9, 0.5), labels(("b",), 0.9, 0.5), "classes present: ['b']"),
         (labels(("a",), 0.7, 0.2), labels(("a",), 0.7, 0.3), "differs by 0.1"),
         (NumberPrediction(2000.0, 1), NumberPrediction(2000.1, 1), ""),
         (NumberPrediction(2.0, 1), NumberPrediction(2.1, 1), "value 2.1"),

@@ -92,7 +92,7 @@ def test_of_two_who_accept_at_once_one_is_refused(
         return replace(self, name, content, version)
 
     monkeypatch.setattr(LocalFolder, "replace", overtaken)
-    with pytest.raises(ConfigError, match="changed in the same moment"):
+    with pytest.raises(ConfigError, match="changed at the same moment"):
         accept(str(home), schema("Lake"))
     assert home.read_text() == "# other words"
 

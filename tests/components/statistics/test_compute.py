@@ -153,13 +153,13 @@ def test_agrees_with_stock_tfdv_over_the_same_features(tmp_path: Path, write_exa
 
 def test_records_that_are_no_examples_are_named(tmp_path: Path, write_examples: Any) -> None:
     mixed = write_examples(tmp_path, [{"label": 1}, {"label": "one"}], 1)
-    with pytest.raises(DataError, match="one type a feature"):
+    with pytest.raises(DataError, match="one type per feature"):
         in_memory(mixed)
 
 
 def test_two_types_of_a_feature_are_found_far_apart(tmp_path: Path, write_examples: Any) -> None:
     apart = write_examples(tmp_path, [{"label": 1}] * 1200 + [{"label": 1.5}], 1)
-    with pytest.raises(DataError, match=r"one type a feature.*label"):
+    with pytest.raises(DataError, match=r"one type per feature.*label"):
         in_memory(apart)
 
 
