@@ -31,7 +31,7 @@ from trainer.training.reliability import fit_unknown
 
 _ROWS = 8
 #: Calls of a side in a turn, and rounds of the score for each round of an explanation: the cost of
-#: the score is small beside a machine's variation.
+#: the score is small compared with a machine's variation.
 _CALLS, _SCORE_ROUNDS = 10, 6
 _CLASSES = ("sea", "forest", "crop")
 

@@ -1,4 +1,4 @@
-"""The examples in docstrings: each prints what stands below it."""
+"""The examples in docstrings print the output below them."""
 
 import doctest
 import importlib

@@ -40,7 +40,7 @@ def may_import_tfx(importer: str) -> bool:
 
 
 def wrong_arrows(modules: Mapping[str, Module]) -> list[str]:
-    """Every import that goes the wrong way, as `importer -> imported`."""
+    """Returns every import in the wrong direction, as `importer -> imported`."""
     found = []
     for module in modules.values():
         for imported in sorted(module.everywhere):
@@ -54,7 +54,7 @@ def wrong_arrows(modules: Mapping[str, Module]) -> list[str]:
 
 
 def loads(modules: Mapping[str, Module], start: str) -> set[str]:
-    """All that importing one module loads, through our own modules."""
+    """Returns everything that an import of one module loads, through our own modules."""
     seen, waiting = set[str](), [start]
     while waiting:
         name = waiting.pop()
@@ -78,7 +78,7 @@ def modules(repository: Path) -> Mapping[str, Module]:
 
 
 def circle(found: Mapping[str, set[str]]) -> list[str]:
-    """The first circle of arrows, or nothing."""
+    """Returns the first cycle of arrows, or nothing."""
     try:
         graphlib.TopologicalSorter(found).prepare()
     except graphlib.CycleError as error:

@@ -1,4 +1,4 @@
-"""The record by which the quick tests are ordered is found by the choice that `make test` makes."""
+"""The record that orders the quick tests is found by the selection of `make test`."""
 
 import json
 import re

@@ -46,7 +46,7 @@ def search_alone(config: PipelineConfig, output: str | None = None) -> SearchRes
         WorkspaceBusyError: a run is in progress in the workspace.
     """
     if config.tune is None:
-        raise ConfigError("tune: is missing; say there what to search (docs/tuning.md)")
+        raise ConfigError("tune: is missing; define the search there (docs/tuning.md)")
     workspace = Workspace(config.workspace)
     examples = latest_examples(workspace.runs)
     folder = output or os.path.join(workspace.searches, new_run_id())

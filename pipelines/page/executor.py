@@ -29,7 +29,7 @@ class Executor(NodeExecutor):
     """Reads `title` and `fingerprint`; fills `page`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Writes page.html, and beside it what was gathered for it."""
+        """Writes page.html, with the gathered evidence beside it."""
         folder = outputs.uri("page")
         os.makedirs(folder, exist_ok=True)
         reports = [read_report(inputs[name]) for name in _REPORTS]

@@ -1,6 +1,6 @@
 """The folder of a run's predictions: it appears when it is complete, and a killed run continues.
 
-While a run goes on, its finished shards and the state lie in a folder beside the output (in an
+During a run its finished shards and its state are in a folder beside the output (in an
 object store below it, where `summary.json` is the last object to appear).
 """
 

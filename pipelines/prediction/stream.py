@@ -166,7 +166,7 @@ class StreamAnswerer:
                 return False
             self._load(now)
         except SkymillError as error:
-            _LOG.warning("the newest model is not taken up: %s", error)
+            _LOG.warning("the newest model cannot be loaded: %s", error)
             return False
         return True
 

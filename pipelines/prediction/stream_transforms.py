@@ -36,7 +36,7 @@ TICK = ""
 class WatchFolder(beam.DoFn):
     """IngestConfig as JSON -> the files that arrive in its folder, and `TICK` after each look.
 
-    Runners in one process hand each element on as it is yielded, so that answers do not wait.
+    Runners in one process pass on each element as it is yielded, so that answers do not wait.
 
     Args:
         output: folder of the answers; files that have one are skipped.

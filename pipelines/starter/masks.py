@@ -52,7 +52,7 @@ def legend_of(masks: Sequence[str]) -> ClassLegend:
         raise DataError(
             f"{len(masks)} masks such as {next(iter(masks), 'none')}: they hold {len(values)} "
             f"values and {len(colours)} colours, and 2 to {_MOST_CLASSES} of one kind are classes. "
-            "Write the source by hand, with a legend that says what they mean (docs/ingest.md)."
+            "Write the source by hand, with a legend that names them (docs/ingest.md)."
         )
     if colours:
         return ClassLegend(

@@ -80,7 +80,7 @@ class WatchLoop:
         due = self._monotonic() >= self._look_at
         try:
             state = self._watcher.step(look=due)
-        except Exception as error:  # whatever it is, the next step may succeed
+        except Exception as error:  # of any kind: the next step may succeed
             return self._failed(explain(error))
         self._failures = 0
         now = self._watcher.clock()

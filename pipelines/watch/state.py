@@ -84,7 +84,7 @@ class WatchState(Frozen):
     """The whole memory of one watch.
 
     Attributes:
-        name: the pipeline's, where the place has room for one document only; else empty.
+        name: the pipeline's, where the store holds only one document; else empty.
     """
 
     format: int = FORMAT

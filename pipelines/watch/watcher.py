@@ -116,7 +116,7 @@ class Watcher:
                 if transitions.is_outdated(state):
                     return update(self.store, lambda old: transitions.dropped(old, ticket))
                 run_id = self.target.start(key, lambda: self._require_lease(active))
-        except Exception as error:  # whatever it is, these data must get their run
+        except Exception as error:  # of any kind: these data must get their run
             return self._failed(active, ticket, error)
         state = update(
             self.store,

@@ -37,7 +37,7 @@ def kubelet(
 
 
 def begin(kubelet: Kubelet, *templates: Json) -> str:
-    """Starts a workflow, of which the last template is the first to run; its name."""
+    """Starts a workflow whose last template is its entry point; returns its name."""
     api = kubelet.cluster.admin()
     name = f"executor-{time.monotonic_ns()}"
     spec = {"entrypoint": templates[-1]["name"], "serviceAccountName": "skymill-steps"}
@@ -66,7 +66,7 @@ def step(name: str, script: str, **more: Any) -> Json:
 
 
 def phases(status: Json) -> list[str]:
-    """Of the pods, in the order of their start."""
+    """Returns the phases of the pods, in the order of their start."""
     found = [one for one in status["nodes"].values() if one["type"] == "Pod"]
     return [one["phase"] for one in sorted(found, key=lambda one: (one["startedAt"], one["name"]))]
 

@@ -282,7 +282,7 @@ def evicted(step: Step, pod: str) -> None:
 def test_a_worker_that_is_lost_costs_no_finished_epoch(
     steps: Steps, lost: Callable[[Step, str], None]
 ) -> None:
-    """JobSet begins both anew, and they go on from the checkpoint."""
+    """JobSet restarts both, and they resume from the checkpoint."""
     step = steps.begin(restarts=1)
     worker = step.worker(1)
     until(step.epochs, WAIT_S)
@@ -349,7 +349,7 @@ def test_the_workers_of_a_step_that_was_lost_are_deleted_with_its_pod(
 def test_the_next_attempt_of_a_step_replaces_the_workers_of_a_lost_one(
     steps: Steps,
 ) -> None:
-    """And they go on from the checkpoint: the rows of epochs that are done stay as they are."""
+    """They resume from the checkpoint: the rows of finished epochs do not change."""
     step = steps.begin(epochs=10_000)
     first = step.worker(0)
     until(step.epochs, WAIT_S)

@@ -1,4 +1,4 @@
-"""A real API server takes what k8s/ holds: types, fields, admission and rights."""
+"""A real API server accepts the manifests of k8s/: types, fields, admission and rights."""
 
 from collections.abc import Callable
 

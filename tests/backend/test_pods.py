@@ -1,4 +1,4 @@
-"""A package's pods are taken by the API server exactly if `skymill compile` takes the package."""
+"""The API server accepts a package's pods exactly if `skymill compile` accepts the package."""
 
 import random
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_compiler_and_server_agree_on_steps_of_any_kind(cluster: Cluster) -> Non
 
 
 def some_step(rng: random.Random) -> Json:
-    """Settings of a step, with names that are often at the edge of what Kubernetes takes."""
+    """Settings of a step, with names that are often at the limit of Kubernetes' rules."""
     names = ["data", "a.b", "x" * 63, "x" * 64, "0", "a-b", "shared-memory"]
     paths = ["/data", "/other", "/a/b", "/minio", "/dev/shm", "/.local/share"]
     words = ["", "gpu", "A" * 63, "A" * 64, "a_b.c", "-a", "a-", "a b", "ä", "1"]

@@ -1,4 +1,4 @@
-"""Argo's controller retries steps as docs/kubeflow.md says, by the text that Kubeflow hands it."""
+"""Argo's controller retries steps as docs/kubeflow.md says, by the text that Kubeflow passes it."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Accounts of k8s/ may do what their parts need, and nothing else, by a real server's answer."""
+"""Accounts of k8s/ have exactly the rights that their parts need, by a real server's answer."""
 
 import re
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def applied(cluster: Cluster, render: Callable[[str], Manifests]) -> Cluster:
 
 
 def rights_of(api: KubernetesApi) -> set[Right]:
-    """All that an account may do in its namespace, less what every account may ask of itself."""
+    """Returns an account's rights in its namespace, less those that every account has."""
     kind = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview"}
     body = {**kind, "spec": {"namespace": api.namespace}}
     found = api.create("/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", body)

@@ -1,4 +1,4 @@
-"""A ratio of a benchmark says how far it can be trusted."""
+"""A ratio of a benchmark states its spread."""
 
 import doctest
 import time

@@ -1,4 +1,4 @@
-"""The Dockerfiles say what docs/containers.md promises, and the locks of images are the lock."""
+"""The Dockerfiles agree with docs/containers.md, and the images' locks with the main lock."""
 
 import json
 import re

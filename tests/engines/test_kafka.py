@@ -198,7 +198,7 @@ def test_a_stream_that_is_started_again_loses_no_message(
     with stream.of(*arguments, ends_by=number):
         until(lambda: bool(stream.rows()), "an answer")
         kafka.send(topic, [(key.encode(), image) for key in keys[100:190]])  # are under way
-    # What ends the command alone leaves the engine's job, which goes on beside the next one.
+    # A kill of the command alone leaves the engine's job running beside the next one.
     left = {"CANCELLED"} if number == signal.SIGTERM else {"RUNNING"}
     until(lambda: states_of_jobs(engine) == left, "the job ends with the command, if it can")
     kafka.send(topic, [(key.encode(), image) for key in keys[190:]])

@@ -1,4 +1,4 @@
-"""Servers whose models come from a bucket: what the sidecar gets, and that nobody else does."""
+"""Servers whose models come from a bucket: rights and secrets of the sidecar alone."""
 
 import os
 import subprocess

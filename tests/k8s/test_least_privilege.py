@@ -1,4 +1,4 @@
-"""Pods may do little, and few may reach them."""
+"""Pods have few rights and accept few connections."""
 
 from collections.abc import Callable
 

@@ -12,7 +12,7 @@ from tests.k8s.conftest import Manifests, Resource, render_folder
 
 RECOMMENDED = {"name", "instance", "component", "part-of", "managed-by", "version"}
 
-# Secrets are made by whoever installs, or by cert-manager; docs/kubernetes.md says how.
+# Users or cert-manager make the secrets, as docs/kubernetes.md describes.
 SECRETS = {"skymill-serving-tls"}
 
 

@@ -1,4 +1,4 @@
-"""Everything that is applied is what the oldest and newest supported Kubernetes accept."""
+"""The oldest and the newest supported Kubernetes accept everything that is applied."""
 
 import kubernetes_validate
 import pytest

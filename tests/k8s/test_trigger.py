@@ -1,4 +1,4 @@
-"""The watch in a cluster: what it may do, whom it reaches, and that its parts fit one another."""
+"""The watch in a cluster: its rights, its connections, and the consistency of its parts."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Workers of a search: who they are, whom they ask, and what they see."""
+"""Workers of a search: their identity, connections and volumes."""
 
 from collections.abc import Callable
 from pathlib import Path

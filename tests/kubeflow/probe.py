@@ -25,14 +25,14 @@ class Executor(BaseExecutor):
         exec_properties: dict[str, Any],
     ) -> None:
         [output] = output_dict["made"]
-        message = {
+        record = {
             "inputs": {name: found[0].uri for name, found in input_dict.items()},
             "properties": exec_properties,
             "run_id": self._context.pipeline_run_id,
             "folder_was_made": os.path.isdir(output.uri),
         }
         with open(os.path.join(output.uri, "told.json"), "w", encoding="utf-8") as file:
-            json.dump(message, file)
+            json.dump(record, file)
         output.split_names = '["train"]'
         output.span = 3
         output.set_int_custom_property("count", 7)

@@ -27,7 +27,7 @@ from tests.loopback import make_certificate, tls_of
 
 @pytest.fixture(autouse=True)
 def away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The client's own files in the home folder are not those of whoever runs the tests."""
+    """Hides the client's files in the home folder of the user who runs the tests."""
     monkeypatch.setattr(kfp.Client, "_LOCAL_KFP_CONTEXT", str(tmp_path / "context.json"))
     monkeypatch.setattr(auth, "LOCAL_KFP_CREDENTIAL", str(tmp_path / "credentials.json"))
     monkeypatch.setattr(module, "IN_CLUSTER_TOKEN", str(tmp_path / "in-cluster-token"))

@@ -1,4 +1,4 @@
-"""`skymill doctor`: what an installation lacks, and what to do about it."""
+"""`skymill doctor`: faults of an installation and their remedies."""
 
 import json
 from collections.abc import Iterator
@@ -138,7 +138,7 @@ def test_the_root_is_the_configurations_or_that_of_the_launcher(
 def test_a_namespace_that_the_server_ignores_is_reported(
     api: Api, cluster: tuple[Cluster, KubernetesApi]
 ) -> None:
-    """One with a single user takes it without a word."""
+    """A single-user installation ignores it silently."""
     found = one(look(api, cluster[1], namespace="team"), "namespace")
     assert (found.state, found.remedy.partition(",")[0]) == (WARNING, "Leave out --namespace")
 
@@ -280,7 +280,7 @@ def test_an_old_release_fails(api: Api, monkeypatch: pytest.MonkeyPatch) -> None
 
 @contextmanager
 def registry() -> Iterator[str]:
-    """A registry with a public image, a private one, and one for whoever has a token."""
+    """A registry with a public image, a private one, and one that requires a token."""
 
     class Handler(QuietHandler):
         def do_HEAD(self) -> None:

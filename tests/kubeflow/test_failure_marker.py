@@ -58,7 +58,7 @@ class Task:
 
 @pytest.fixture(autouse=True)
 def sigterm() -> Iterator[None]:
-    """Whatever the step does with the signal, it does not end the tests."""
+    """Ignores the signal, so that it does not end the tests."""
     before = signal.signal(signal.SIGTERM, lambda *_: None)
     yield
     signal.signal(signal.SIGTERM, before)

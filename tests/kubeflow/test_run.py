@@ -185,7 +185,7 @@ def test_spoilt_metadata_is_reported_and_new_data_is_ingested(cluster: Cluster) 
 def test_the_notebook_shows_data_and_the_metrics_of_its_run(
     cluster: Cluster, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every cell, in a kernel of its own, against the API and the metadata store of the cluster."""
+    """Runs every cell in a kernel against the API and the metadata store of the cluster."""
     (tmp_path / "skymill.yaml").write_text(yaml.safe_dump(tree(cluster.volume)))
     notebook = nbformat.read(repository / "notebooks" / "kubeflow.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)

@@ -70,7 +70,7 @@ def test_one_run_is_shown_with_its_steps(api: Api, run_id: str) -> None:
 
 
 def test_steps_stand_in_the_order_of_the_package(api: Api) -> None:
-    """A server lists them in any."""
+    """A server lists them in any order."""
     spec = tiny_spec("a", "b", "c")
     for step, needed in (("a", "c"), ("c", "b")):
         spec["root"]["dag"]["tasks"][step]["dependentTasks"] = [needed]
@@ -192,7 +192,7 @@ def test_drivers_without_ml_metadata_have_other_words(line: str, reason: str) ->
     ],
 )
 def test_the_launchers_own_failure_is_the_reason(fatal: str, reason: str | None) -> None:
-    """The step may have printed an exception that it went on after."""
+    """The step may have printed an exception that it survived."""
     line = f"F1129 22:15:55.524789      40 main.go:127] {fatal}"
     log = f"ValueError: 3\nepoch 4\n{line}\nError: exit status 1\n"
     assert last_reason(log) == (reason or fatal)
@@ -262,6 +262,6 @@ def test_a_run_that_the_engine_ends_has_its_message_or_says_that_there_is_none(
     api: Api, run_id: str
 ) -> None:
     api.store.set_state(run_id, "FAILED", {})
-    assert "the server does not say what ended it" in runs(api, "show", run_id).output
+    assert "the server does not report what ended it" in runs(api, "show", run_id).output
     api.store.workflows[run_id]["status"]["message"] = "Stopped with strategy 'Terminate'"
     assert "Stopped with strategy 'Terminate'" in runs(api, "show", run_id).output

@@ -1,4 +1,4 @@
-"""Recurring runs: kept as asked for, one at a time, none in a burst, on their own day's data."""
+"""Recurring runs: as requested, one at a time, without bursts, on the data of their own day."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ HOUR, DAY = 3600, 86400
 
 
 class Clock:
-    """A time that stands until it is moved."""
+    """A clock that a test advances."""
 
     def __init__(self) -> None:
         self.now = MONDAY.timestamp()

@@ -1,4 +1,4 @@
-"""Runs on a server: started, found again, followed, measured; and what stands in the way."""
+"""Runs on a server: started, found again, followed, measured; and their faults."""
 
 import base64
 import gzip
@@ -89,7 +89,7 @@ def test_a_key_is_one_run_and_finds_it_again(server: KubeflowServer, api: Api) -
 def test_somebody_else_may_be_faster(
     server: KubeflowServer, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the question and the answer another makes pipeline, experiment and version."""
+    """Another client makes pipeline, experiment and version between look-up and creation."""
     KubeflowServer(Connection(api.url)).submit(submission())
     for name in ("_find_experiment", "_find_pipeline", "_find_version"):
         find, asked = getattr(server.catalogue, name), list[str]()
@@ -343,7 +343,7 @@ def test_following_outlasts_a_server_that_is_away_for_a_while(
 
 
 def test_a_run_whose_follower_loses_the_server_goes_on(server: KubeflowServer, api: Api) -> None:
-    """As with a token that expires: the command says how the run is followed again."""
+    """Like an expired token: the command prints how to follow the run again."""
     run_id = server.submit(submission())
     api.store.set_state(run_id, "RUNNING", {"first": "RUNNING"})
 

@@ -1,4 +1,4 @@
-"""Several pods that train: what is asked of the cluster, and what becomes of it."""
+"""Training on several pods: requests to the cluster, and their outcome."""
 
 import io
 import json
@@ -23,7 +23,7 @@ OWNER = Owner("step-pod", "uid-of-step", "run-7", "skymill-steps")
 LASTING = 4
 PATH = "/apis/jobset.x-k8s.io/v1alpha2/namespaces/kubeflow/jobsets/train"
 
-#: A step that asks for all that a configuration can.
+#: A step with every setting of a configuration.
 FULL_STEP = {
     "cpu_request": "2",
     "memory_limit": "8Gi",
@@ -105,7 +105,7 @@ def test_a_lost_worker_begins_all_anew(
 def test_the_first_that_fails_is_named_with_its_reason(
     there: tuple[Cluster, KubernetesApi, Controller], code: int, attempts: int, where: str
 ) -> None:
-    """A failure that would come again is not tried again; the others only follow the first."""
+    """A lasting failure is not retried; the other failures only follow the first."""
     program = INDEX + (
         "import sys, time\n"
         f"if index == 1: print('DataError: no image in it'); sys.exit({code})\n"

@@ -1,4 +1,4 @@
-"""The Trainer step over pods, which are two real workers here: a lost one, and data at fault."""
+"""The Trainer step over two real workers in place of pods: a lost one, and faulty data."""
 
 import json
 import signal

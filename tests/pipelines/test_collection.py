@@ -1,4 +1,4 @@
-"""The made collection: the same every time, balanced, and with the faults it promises."""
+"""The synthetic collection: deterministic, balanced, and with the documented faults."""
 
 import csv
 import hashlib

@@ -1,4 +1,4 @@
-"""Two runs of this machine compared: what differs, and which examples flipped."""
+"""Comparison of two local runs: their differences, and the examples that flipped."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The terminal belongs to a person; the frameworks' noise belongs to a file."""
+"""The terminal shows our own lines; the frameworks' output goes to a file."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Cross-validation: models of folds, their metrics, and one that was stopped and goes on."""
+"""Cross-validation: models of folds, their metrics, and resumption after a stop."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""The demo, whole, and what its gates do with a degraded copy. One story, told in order."""
+"""The whole demo, and its gates on a degraded copy. The tests run in order."""
 
 import json
 
@@ -162,7 +162,7 @@ def test_a_degraded_delivery_is_stopped_as_drift_before_it_is_trained_on(
 
 
 def test_a_model_of_degraded_data_is_stopped_by_the_metrics(first, folder, degraded, warm_skymill):
-    """A third of its labels are wrong, so nothing can get more than about 0.72 of them right."""
+    """A third of its labels are wrong, so no model can exceed an accuracy of about 0.72."""
     config = changed_config(
         folder,
         "insisting.yaml",

@@ -1,4 +1,4 @@
-"""The example configurations on real data: what they promise, within the time they promise."""
+"""The example configurations on real data: they reach the documented metrics in time."""
 
 import time
 
@@ -29,7 +29,7 @@ def test_landcover_runs_as_it_stands(repository, run_config, tmp_path):
     ("example", "least"), [("eurosat_from_scratch", 0.76), ("eurosat_mobilenet", 0.88)]
 )
 def test_eurosat(repository, run_config, tmp_path, shared_data, pretrained, example, least):
-    """From scratch in half of the example's epochs, which must do for the floor."""
+    """From scratch in half of the example's epochs, which must suffice for the threshold."""
     config = repository / "examples" / f"{example}.yaml"
     changes = {"ingest": {"source": {"kind": "folders", "uri": str(shared_data("eurosat_rgb"))}}}
     if example == "eurosat_mobilenet":

@@ -12,7 +12,7 @@ import pytest
 def test_a_full_disk_for_the_output_is_reported_in_one_sentence(
     command: list[str], repository: Path
 ) -> None:
-    """A short text is written at the end, a long one in the midst."""
+    """A short text is written at the end, a long one in between."""
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "pipelines.cli", *command],

@@ -1,4 +1,4 @@
-"""Files that a command is given, and where the answers about them go."""
+"""Files given to a command, and the paths of their answers."""
 
 from pathlib import Path
 

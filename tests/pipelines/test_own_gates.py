@@ -1,4 +1,4 @@
-"""Gates of the user's own: their findings, and what becomes of one that cannot judge."""
+"""The user's own gates: their findings, and gates that fail."""
 
 from collections.abc import Iterator
 

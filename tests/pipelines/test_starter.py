@@ -1,4 +1,4 @@
-"""From a look at a folder to a configuration that is accepted."""
+"""From the content of a folder to a valid configuration."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""Predictions over an archive: answers, rejects, and what becomes of a killed run."""
+"""Predictions over an archive: answers, rejects, and the continuation of a killed run."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""`skymill batch`: its exit codes, and what it tells."""
+"""`skymill batch`: its exit codes and its output."""
 
 import json
 

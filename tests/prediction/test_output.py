@@ -1,4 +1,4 @@
-"""The folder of a run when a kill, another attempt or a name comes at the worst moment."""
+"""The folder of a run after kills and concurrent attempts at the worst moment."""
 
 import os
 import shutil
@@ -75,7 +75,7 @@ def test_a_map_that_another_attempt_makes_is_no_reject_and_stays(tmp_path):
 
 
 class Failing(Network):
-    """A network that the memory has no room for, the first time."""
+    """A network that runs out of memory the first time."""
 
     calls = 0
 

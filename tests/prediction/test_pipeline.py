@@ -100,7 +100,7 @@ def test_a_run_takes_the_version_that_is_newest_when_it_starts(volume):
 
 
 def test_a_watch_knows_the_data_that_a_run_of_predictions_reports(volume):
-    """Else it would take them for new after every run."""
+    """Otherwise it would take them for new data after every run."""
     config = parse_config(tree_of(volume), "/")
     taken = inputs_of(at_start(config, "prediction"), "prediction").fingerprint
     assert open_source(config, "prediction").fingerprint() == taken

@@ -1,4 +1,4 @@
-"""Images that arrive while a stream runs, with a model pushed under way."""
+"""Images that arrive while a stream runs, with a model pushed meanwhile."""
 
 import json
 import os

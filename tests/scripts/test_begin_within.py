@@ -1,4 +1,4 @@
-"""A run with a bound on its time says what it left out."""
+"""A run with a time limit reports the tests that it skipped."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The pictures of the documentation: what they are drawn from; the committed ones are current."""
+"""The pictures of the documentation: their sources; the committed ones are current."""
 
 from pathlib import Path
 from xml.etree import ElementTree

@@ -1,4 +1,4 @@
-"""The queue: what shares a batch, what does not, and who suffers for whom."""
+"""The queue: requests that share a batch or not, and isolation of failures."""
 
 import asyncio
 import threading

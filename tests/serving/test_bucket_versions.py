@@ -204,7 +204,7 @@ class Kill:
 
 
 def age(bucket: Bucket, days: float = 2) -> None:
-    """All that is there becomes older."""
+    """Makes all objects older."""
     for key in bucket.changed:
         bucket.changed[key] -= timedelta(days=days)
 
@@ -379,7 +379,7 @@ def test_a_listing_cut_short_rolls_nothing_back(
 def test_a_listing_cut_short_deletes_nothing(
     bucket: Bucket, store: BucketVersions, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Version 1 is complete, and the room it came from was left behind; its end is not listed."""
+    """Version 1 is complete, its upload folder was left behind, and its end is not listed."""
     monkeypatch.setattr(CloudStore, "delete", lambda *_: None)
     push(store, model, None)
     monkeypatch.undo()

@@ -1,4 +1,4 @@
-"""`Expect: 100-continue`: a client that waits is told to go on, or is refused and sends nothing."""
+"""`Expect: 100-continue`: a waiting client is told to continue, or refused without a body."""
 
 import base64
 import json

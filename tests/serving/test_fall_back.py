@@ -1,4 +1,4 @@
-"""A start beside a broken newest version: an older one is announced before anyone gives up."""
+"""A start with a broken newest version: an older one is announced before clients give up."""
 
 import asyncio
 from pathlib import Path

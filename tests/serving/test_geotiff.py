@@ -1,4 +1,4 @@
-"""A GeoTIFF as the payload that is sent; rasterio writes the files and tells what is in them."""
+"""A GeoTIFF as the payload that is sent; rasterio writes the files and reads them back."""
 
 import json
 import os

@@ -42,7 +42,7 @@ def test_attributions_of_a_square_are_its_integral_and_no_data_gets_none(
 
 
 def test_an_infinite_pixel_stays_infinite_along_the_line_and_gets_nothing():
-    """A network without an affine start that leaves out what is not finite itself."""
+    """A network without an affine start that ignores non-finite values itself."""
     images = tf.constant([[[[1.0], [3.0]], [[np.inf], [-np.inf]]]])
 
     def score(values, rows):

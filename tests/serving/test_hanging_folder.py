@@ -25,7 +25,7 @@ from tests.serving.models import RED
 
 @contextmanager
 def held(file: Path) -> Iterator[None]:
-    """Whoever opens the file waits, as on a mount that is dead, until the block ends."""
+    """Blocks everyone who opens the file, like a dead mount, until the block ends."""
     before = signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel reports such a waiter
     with file.open("r+b") as holder:
         try:
@@ -122,7 +122,7 @@ def test_a_number_beyond_int64_is_ignored_and_said_once(
 
 
 class Mount:
-    """Stands for a dead mount below a folder: who asks for it waits until it is alive again."""
+    """Stands in for a dead mount below a folder: reads of it wait until it is alive again."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, dead: Path) -> None:
         self.alive, self.asked = threading.Event(), 0

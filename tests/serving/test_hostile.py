@@ -1,4 +1,4 @@
-"""Requests that mean harm: each is refused in TensorFlow Serving's form, and others are served."""
+"""Hostile requests: each is refused in TensorFlow Serving's form, and others are served."""
 
 import base64
 import gzip
@@ -70,7 +70,7 @@ def post(server: RunningServer, body: bytes, **headers: str) -> tuple[int, str]:
 
 @contextmanager
 def innocents(server: RunningServer) -> Iterator[None]:
-    """Clients of both protocols that ask all the while, without a second attempt."""
+    """Clients of both protocols that send requests all the time, without retries."""
     stop = threading.Event()
     asking: list[str] = []
     outcomes: list[Any] = []
@@ -233,7 +233,7 @@ def test_what_is_no_http(server: RunningServer) -> None:
 
 
 def test_idle_connections_make_room(server: RunningServer) -> None:
-    """As many again as there may be; those that wait for nothing go first."""
+    """Twice as many as allowed; idle ones are closed first."""
     with innocents(server):
         idle = [socket.create_connection(address(server)) for _ in range(60)]
         assert post(server, b"x")[0] == 400
@@ -244,7 +244,7 @@ def test_idle_connections_make_room(server: RunningServer) -> None:
 def test_idle_grpc_connections_are_closed(
     serve: Callable[..., RunningServer], base: Path, colours: Path
 ) -> None:
-    """Of those there may be only so many; a client that was idle connects again unnoticed."""
+    """Their number is limited; an idle client reconnects transparently."""
     copy_version(colours, base, 1)
     server = serve(base, idle_timeout_s=0.2)
     parts = urlsplit(server.grpc)
@@ -259,7 +259,7 @@ def test_idle_grpc_connections_are_closed(
 
 
 def test_bodies_that_stay_unfinished_leave_room_for_small_requests(server: RunningServer) -> None:
-    """Sixteen of 3 MB are under way where 16 MB may be held: some are refused, nobody small is."""
+    """Sixteen of 3 MB at once where 16 MB may be held: some are refused, but no small request."""
     head = f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nContent-Length: {4 * MB}\r\n\r\n".encode()
     answers: list[bytes] = []
 
@@ -284,7 +284,7 @@ def test_bodies_that_stay_unfinished_leave_room_for_small_requests(server: Runni
 
 
 def test_messages_that_stay_unfinished(server: RunningServer) -> None:
-    """Four may take their time, until it is over; the others are refused soon."""
+    """Four may wait until their time is up; the others are refused at once."""
     parts = urlsplit(server.grpc)
     headers = literal_headers(
         [

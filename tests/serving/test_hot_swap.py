@@ -34,7 +34,7 @@ def client_of() -> Iterator[Callable[[str], PredictClient]]:
 
 @contextmanager
 def load(clients: list[PredictClient]) -> Iterator[list[int]]:
-    """Ask without pause; gives the versions that answered; any error fails the test."""
+    """Sends requests without pause; returns the versions that answered; errors fail the test."""
     versions: list[int] = []
     errors: list[BaseException] = []
     stop = threading.Event()
@@ -133,7 +133,7 @@ def test_a_version_that_is_being_copied_is_loaded_once_it_is_whole(
     colours: Path,
     always_blue: Path,
 ) -> None:
-    """Whoever copies by hand may do it in any order; a server must not take half a model."""
+    """A copy by hand may be in any order; a server must not load half a model."""
     copy_version(always_blue, base, 2)
     client = client_of(serve(base).rest)
     wait_until(lambda: client.served_version() == 2)

@@ -55,7 +55,7 @@ def test_the_memory_of_a_tensor_is_known_before_it_is_made() -> None:
         (proto(1, [2], float_val=[1, 2, 3]), "3 values do not fill"),
         (proto(1, [2]), "0 values do not fill"),
         (proto(4, [1], int_val=[300]), "a value does not fit uint8"),
-        # As one number it would have seven million digits of two, and take hours.
+        # As one number it would have seven million digits, and take hours.
         (content(7, [1], b"\xff" * 1_000_000), "a length that does not end"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The benchmark's load generator speaks both protocols well enough to tell good from bad."""
+"""The benchmark's load generator tells good answers from bad ones in both protocols."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -24,7 +24,7 @@ TIMES = 3  # a body, its text or message, and its tensors
 
 @pytest.mark.slow
 def test_hostile_requests_under_a_memory_limit(colours: Path, base: Path) -> None:
-    """The process may take three times what may be in flight; others are served all the while."""
+    """The process may use three times the bytes in flight; others are served meanwhile."""
     copy_version(colours, base, 3)
     stop = threading.Event()
     innocent: list[Any] = []

@@ -42,8 +42,8 @@ def contract(bands, **more):
 
 def test_a_contract_that_does_not_tell_its_tiles_is_of_those_that_it_sees():
     assert ModelNeeds.of_contract(contract(["red"])).tiles == TrainedTiles((64, 64), (32, 32))
-    message = {"height_px": [9, 9], "width_px": [8, 8], "gsd_m": None, "a_new_key": 1}
-    assert ModelNeeds.of_contract(contract(["red"], tiles=message)).tiles == TrainedTiles(
+    stated = {"height_px": [9, 9], "width_px": [8, 8], "gsd_m": None, "a_new_key": 1}
+    assert ModelNeeds.of_contract(contract(["red"], tiles=stated)).tiles == TrainedTiles(
         (9, 9), (8, 8), None
     )
 

@@ -1,4 +1,4 @@
-"""The server as a child process: started, asked, told to stop; and what it says when it cannot."""
+"""The server as a child process: start, requests, stop; and its messages when it cannot start."""
 
 import base64
 import http.client
@@ -132,7 +132,7 @@ def _wait_for(ready: Path, process: "subprocess.Popen[str]") -> None:
 
 
 def _ask_and_signal(process: "subprocess.Popen[str]", port: int) -> list[int]:
-    """Send requests whose bodies are half there, signal, and send the rest."""
+    """Sends half of the bodies of requests, then a signal, then the rest."""
     body = json.dumps({"instances": [{"b64": base64.b64encode(RED).decode()}]}).encode()
     connections: list[Any] = []
     for _ in range(4):

@@ -123,7 +123,7 @@ def test_wrong_bands_are_named_and_cost_no_other_file(server, chips, protocol, t
 
 @pytest.fixture(scope="module")
 def old_server(serve_for_module, tmp_path_factory):
-    """Serves a model as they were pushed before models told their contract."""
+    """Serves a model in the form of releases that did not publish contracts."""
     keras.utils.set_random_seed(2)
     scale = BandScale((1000.0,) * 4, (300.0,) * 4)
     served = build_network(SmallCnn(filters=(8,)), SPEC, SingleLabel(CLASSES), scale).served()

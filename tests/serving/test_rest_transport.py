@@ -32,7 +32,7 @@ class Server(QuietHandler):
 
     @classmethod
     def end_connections(cls) -> None:
-        """As the end of the server's process does."""
+        """Closes connections like the end of the server's process."""
         for connection in cls.sockets:
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)

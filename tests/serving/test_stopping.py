@@ -1,4 +1,4 @@
-"""SIGTERM: what has reached the server is answered, what has not is told to try again, in time."""
+"""SIGTERM: requests that have reached the server are answered, others must retry, in time."""
 
 import base64
 import http.client
@@ -98,7 +98,7 @@ def addresses(server: ServerProcess) -> list[str]:
 
 
 def ask(at: str, outcomes: list[Any]) -> None:
-    """Ask without a second attempt until there is no server; the last outcome is an error."""
+    """Sends requests without retries until the server is gone; the last outcome is an error."""
     with connect(at, retries=0) as client:
         while True:
             try:

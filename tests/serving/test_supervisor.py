@@ -60,7 +60,7 @@ def test_processes_share_ports_and_metrics_and_a_dead_one_is_replaced(
         wait_until(lambda: metric(server, "skymill_serving_loaded_versions") == 1)
         time.sleep(1.0)  # the version is loaded in one process; let the other have it too
         assert ask(server, 20) == 20
-        # Whichever process is asked, it tells the sum over both.
+        # Every process reports the sum over both.
         wait_until(lambda: [metric(server, REQUESTS) for _ in range(8)] == [20.0] * 8)
         assert metric(server, "skymill_serving_model_version") == 3
 
@@ -75,7 +75,7 @@ def test_processes_share_ports_and_metrics_and_a_dead_one_is_replaced(
 
 
 class Raw:
-    """One kept connection, and no second attempt: what a client without manners sees."""
+    """One kept connection without retries, like a simple client's."""
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
@@ -102,7 +102,7 @@ class Raw:
 
 @pytest.mark.slow
 def test_killed_processes_take_along_only_what_they_held(colours: Path, base: Path) -> None:
-    """Two kills, each once the one before is replaced; nobody meets a process without a model."""
+    """Two kills, each once the former is replaced; no request meets a process without a model."""
     copy_version(colours, base, 3)
     stop = threading.Event()
     failures: list[BaseException] = []

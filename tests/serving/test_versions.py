@@ -1,4 +1,4 @@
-"""The version folder: what counts as a version, and that a push is atomic, ordered and careful."""
+"""The version folder: valid versions, and pushes that are atomic, ordered and careful."""
 
 import errno
 import multiprocessing

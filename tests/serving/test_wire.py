@@ -148,7 +148,7 @@ def test_names_of_numbers_are_tensorflows() -> None:
 
 
 def test_the_names_of_the_served_contract_are_fixed() -> None:
-    """Clients in the field send and expect them, so they change for nobody's convenience."""
+    """Clients in the field depend on them, so they must not change."""
     assert names.INPUT_OF == {"serving_default": "image_bytes", "serving_examples": "examples"}
     assert {task: outputs_of(task) for task in TASKS} == {
         "single_label": ("class", "probabilities", "classes"),

@@ -1,4 +1,4 @@
-"""One interface on a folder and on every kind of bucket, whatever goes wrong."""
+"""One interface to a folder and to every kind of bucket, also with faults."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Anchors, moves and what anchors should say, held against figures by hand and against KerasHub."""
+"""Anchors, offsets and targets, compared with figures by hand and with KerasHub."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A network of the user's own as the body: what it may give, and what is refused."""
+"""A network of the user's own as the body: accepted and refused outputs."""
 
 import keras
 import numpy as np

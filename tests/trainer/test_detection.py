@@ -237,7 +237,7 @@ def precision_of(truths: list, answer: dict) -> float:
 
 
 def test_a_detector_learns_a_few_pictures_by_heart(tmp_path: Path) -> None:
-    """Whatever is wrong with anchors, loss or decoding shows here first."""
+    """Faults of anchors, loss or decoding show here first."""
     truths = write_split(tmp_path / "Split-train", 8, 1)
     pattern = (str(tmp_path / "Split-train" / "*"),)
     config = TrainConfig.model_validate(

@@ -1,4 +1,4 @@
-"""Ensembles: the mean of their members, their disagreement, and a training that goes on."""
+"""Ensembles: the mean of their members, their disagreement, and a resumed training."""
 
 from dataclasses import replace
 
@@ -103,14 +103,14 @@ def splits(pattern):
 
 
 class Killed(Exception):
-    """Stands for whatever ends a process."""
+    """Stands for any end of a process."""
 
 
 @pytest.mark.slow
 def test_a_served_ensemble_is_the_mean_of_trainings_with_its_seeds(
     splits, image_spec, pattern, tmp_path
 ):
-    """It is killed in its second member, and goes on; everything that may be beside it is."""
+    """It is killed in its second member and resumes, with every optional part."""
     several = ONE.model_copy(
         update={
             "ensemble": EnsembleConfig(members=2),

@@ -35,7 +35,7 @@ ROWS = 16
 
 
 def numbers(seed):
-    """Float inputs [16, 2] whose first column tells the class."""
+    """Float inputs [16, 2] whose first column determines the class."""
     inputs = np.random.default_rng(seed).normal(size=(ROWS, 2)).astype(np.float32)
     return inputs, (inputs[:, 0] > 0).astype(np.int64)
 

@@ -102,8 +102,8 @@ def test_a_new_folder_gets_the_curve_so_far_and_an_old_one_nothing_twice(undistu
     progress = TrainingProgress(epochs=history.epochs[:3])
     for _ in range(2):
         TrainingLog(str(tmp_path), 5, None).begin(progress)
-    message = [found for path in (tmp_path / "validation").iterdir() for found in values_in(path)]
-    assert [step for step, value in message if value.tag == "epoch_loss"] == [1, 2, 3]
+    written = [found for path in (tmp_path / "validation").iterdir() for found in values_in(path)]
+    assert [step for step, value in written if value.tag == "epoch_loss"] == [1, 2, 3]
 
 
 def test_cosine_ends_at_zero_and_constant_stays(undisturbed, image_spec, tmp_path):
@@ -135,8 +135,8 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     )
     assert seen == [3, 4, 5]
     assert history.resumed_after_epochs == 2
-    message = json.loads((tmp_path / "logs/resumed.json").read_text())
-    assert resumed_text(**message) == "resumed from epoch 2"
+    resumed = json.loads((tmp_path / "logs/resumed.json").read_text())
+    assert resumed_text(**resumed) == "resumed from epoch 2"
     for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
     losses = [[row.val_loss for row in each.epochs] for each in (history, whole[1])]

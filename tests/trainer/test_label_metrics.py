@@ -1,4 +1,4 @@
-"""Metrics of several labels where truth is shares, or a class is never seen."""
+"""Metrics of several labels with fractional truth, or with a class that never occurs."""
 
 import numpy as np
 import pytest

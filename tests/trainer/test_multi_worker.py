@@ -1,4 +1,4 @@
-"""A training as two real processes that talk over loopback.
+"""A training as two real processes that communicate over loopback.
 
 They have their libraries imported; tests/kubeflow/test_workers.py starts fresh ones.
 """
@@ -23,7 +23,7 @@ MODULE = "tests.trainer.worker_result"
 
 
 def free_ports(count):
-    """Ports that nobody listens on right now."""
+    """Returns free ports."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:

@@ -1,4 +1,4 @@
-"""Unknown imagery and conformal bounds, on made data whose coverage and novelty are known."""
+"""Unknown imagery and conformal bounds, on synthetic data of known coverage and novelty."""
 
 import io
 import json
@@ -179,7 +179,7 @@ def png(pixels):
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    """A trained model that tells its reliability."""
+    """A trained model whose answers carry their reliability."""
     root, random = tmp_path_factory.mktemp("fields"), np.random.default_rng(4)
     for split, count in (("train", 300), ("eval", 200)):
         (root / f"Split-{split}").mkdir()

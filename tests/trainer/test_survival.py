@@ -56,7 +56,7 @@ def die(repository, folder, strategy, *steps):
 
 
 def curve(folder):
-    """All that a row tells but how long it took."""
+    """Returns a row without its duration."""
     return [{**row, "duration_s": 0.0} for row in rows(folder)]
 
 

@@ -227,8 +227,8 @@ def test_a_server_answers_as_the_model_does_and_so_does_the_command_line(case, t
             ["--server", server.grpc, "--model", server.model_name, "--json", *map(str, paths)],
         )
     assert done.exit_code == 0, done.output
-    message = [json.loads(line) for line in done.output.splitlines()]
-    for line, found in zip(message, wanted, strict=True):
+    printed = [json.loads(line) for line in done.output.splitlines()]
+    for line, found in zip(printed, wanted, strict=True):
         match found:
             case Prediction():
                 assert line["class"] == found.class_name

@@ -1,4 +1,4 @@
-"""Events on a socket: who may wake a watch, by what, and what is turned away."""
+"""Events on a socket: senders and events that may wake a watch, and refused ones."""
 
 import base64
 import hashlib

@@ -120,7 +120,7 @@ def test_a_run_that_another_started_while_a_package_was_brought_is_found(cluster
 
 
 def test_a_start_whose_answer_was_lost_is_found_and_not_repeated(cluster: Cluster) -> None:
-    """From end to end: the server has made the run and the way back breaks."""
+    """End to end: the server has created the run, but the connection breaks before its answer."""
     clock, store, data = Clock(), MemoryStore(), Data()
     target = cluster.target
     watcher = Watcher("land", data, store, target, Rules(120, 300), clock=clock, draw=lambda: 0.5)

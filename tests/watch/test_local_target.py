@@ -98,7 +98,7 @@ def test_a_configuration_that_broke_meanwhile_says_so(folder: Path) -> None:
 
 
 def test_a_run_that_was_killed_has_ended(folder: Path) -> None:
-    """Its process is the watch's child: unless somebody asks after it, it stays a process."""
+    """Its process is the watch's child, which stays a zombie until it is reaped."""
     target = target_in(folder)
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     target._children.append(child)  # type: ignore[arg-type]

@@ -20,7 +20,7 @@ POLL_S, RUN_POLL_S = 300.0, 30.0
 
 @dataclass
 class Night(Waker):
-    """A waker in a world without time: each wait passes at once, until there were enough.
+    """A waker without real time: each wait passes at once, up to a number of waits.
 
     Attributes:
         rings: the numbers of the waits that end at once because of an event.

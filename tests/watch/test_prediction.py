@@ -81,7 +81,7 @@ def following(folder: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def events_until(process: "subprocess.Popen[str]", event: str) -> list[dict[str, Any]]:
-    """Reads what the watch tells, up to an event."""
+    """Reads the watch's output up to an event."""
     assert process.stderr is not None
     result: list[dict[str, Any]] = []
     for line in process.stderr:

@@ -1,4 +1,4 @@
-"""Every store keeps one document, and nobody overwrites what they have not read."""
+"""Every store keeps one document, and no writer overwrites a version that it has not read."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ from tests.watch.writers import attempts_counted_by_writers
 
 @dataclass
 class Place:
-    """Opens the same store as often as one likes, as several watchers would."""
+    """Opens the same store several times, as several watchers would."""
 
     open: Callable[[], StateStore]
     cluster: Cluster | None = None

@@ -1,4 +1,4 @@
-"""A watch, step by step: what starts a run, what does not, and what a crash leaves."""
+"""A watch, step by step: changes that start a run or not, and states after a crash."""
 
 import random
 from collections.abc import Callable
@@ -351,7 +351,7 @@ ACTIONS = st.sampled_from(["step"] * 6 + ["lease"] * 3 + ["upload", "touch", "fi
 
 
 class Chaos:
-    """Three watchers; while one is between two calls, others step, time passes, it is killed."""
+    """Three watchers; between two calls of one, others step, time passes, or it is killed."""
 
     def __init__(self, seed: int, chance: float, tells: bool) -> None:
         self.fate, self.chance = random.Random(seed), chance

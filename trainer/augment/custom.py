@@ -61,7 +61,7 @@ def require_view(own: CustomView, key: str, image: ImageSpec, truth: Collection[
 
     Args:
         key: key of the configuration that names it, for errors.
-        truth: the parts of a `Batch` beside the images that training has.
+        truth: the parts of a `Batch` that training has besides the images.
 
     Raises:
         ConfigError: it fails, changes a shape or type, or gives different views for the same

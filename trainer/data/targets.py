@@ -16,7 +16,7 @@ class TargetReader(Protocol):
 
     @property
     def parsing(self) -> Mapping[str, Parsing]:
-        """Features of an example, beside the image, from which the targets are computed."""
+        """Features of an example, besides the image, from which the targets are computed."""
 
     def count(self, files: Sequence[str]) -> int:
         """Counts the examples of files; decodes no image.

@@ -19,7 +19,7 @@ class Standardise(keras.layers.Layer):
     """
 
     def __init__(self, mean: Sequence[float], stddev: Sequence[float], **kwargs: Any) -> None:
-        # Sensor values are large beside their deviations: half precision would round those away.
+        # Sensor values are large compared with their deviations, which half precision rounds away.
         super().__init__(**{"dtype": "float32", **kwargs})
         self.mean = tuple(mean)
         self.stddev = tuple(stddev)

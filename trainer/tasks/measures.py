@@ -26,7 +26,7 @@ class Measures(Protocol):
 
     Attributes:
         task: name of the task.
-        monitors: names of the metrics that early stopping may watch, beside `loss`.
+        monitors: names of the metrics that early stopping may watch, besides `loss`.
     """
 
     @property

@@ -52,7 +52,7 @@ class Objective(ABC):
     Attributes:
         task: name of the task.
         pooled: whether the head takes one vector an image, or features at several strides.
-        monitors: names of the metrics that early stopping may watch, beside `loss`.
+        monitors: names of the metrics that early stopping may watch, besides `loss`.
     """
 
     task: ClassVar[Task]
@@ -76,7 +76,7 @@ class Objective(ABC):
     @property
     @abstractmethod
     def parsing(self) -> Mapping[str, Parsing]:
-        """Features of an example, beside the image, from which the targets are computed."""
+        """Features of an example, besides the image, from which the targets are computed."""
 
     @abstractmethod
     def count(self, files: Sequence[str]) -> int:

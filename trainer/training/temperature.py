@@ -3,7 +3,7 @@
 Guo et al., 2017, "On Calibration of Modern Neural Networks", arXiv 1706.04599. The temperature with
 the least log loss on the eval split is served only if a bootstrap over the examples, or over the
 groups that they were drawn by, shows that the loss falls. It is fitted and judged on the same
-examples; the gain of a single number from that is small beside the deviation, so that a model
+examples; a single number gains little from that compared with the deviation, so that a model
 which is calibrated already is changed in about one of a thousand trainings. Where the loss has no
 minimum within the search, such as on a split without errors, no temperature is served: the loss
 would fall until every answer is certain.

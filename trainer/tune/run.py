@@ -20,7 +20,7 @@ from trainer.tune.config import TuneConfig
 from trainer.tune.search import Search
 from trainer.tune.tuner import ChiefTuner
 
-#: Keys of the Tuner's custom_config, beside those of the Trainer.
+#: Keys of the Tuner's custom_config, besides those of the Trainer.
 TUNE_KEY = "tune"
 TUNING_ROOT_KEY = "tuning_root"
 

@@ -16,7 +16,7 @@ from trainer.tune.config import Dimension, TuneConfig
 
 #: Prefix of values without a KerasTuner type: lists, mappings and null are encoded as JSON.
 _JSON = "json:"
-#: Prefix of KerasTuner's own values, beside those of the space.
+#: Prefix of KerasTuner's own values, which accompany those of the space.
 _RESERVED = "tuner/"
 #: Maximum number of values checked in a range with a step.
 _MOST_STEPS = 1000

@@ -113,7 +113,7 @@ def retries(cluster: KubernetesApi) -> Iterator[DoctorFinding]:
             yield DoctorFinding("retries", UNKNOWN, str(error), remedy)
         return
     places = " or ".join(one.namespace for one in _namespaces(cluster))
-    remedy = "Look where Argo's controller runs; docs/kubeflow.md says what its default does"
+    remedy = "Look where Argo's controller runs; docs/kubeflow.md describes its default"
     yield DoctorFinding("retries", UNKNOWN, f"there is no {CONFIG_MAP} in {places}", remedy)
 
 

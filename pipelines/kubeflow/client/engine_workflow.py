@@ -14,7 +14,7 @@ from pipelines.kubeflow.contract.package_format import Json
 
 #: The node of a step's own container, which a cached step skips, by the backend's compiler.
 _EXECUTOR = "executor"
-#: The end of the name of the node that prepares a step or a graph, beside that of the step.
+#: Suffix of the name of the node that prepares a step or a graph.
 _DRIVER = "-driver"
 #: The name of the pipeline's own graph.
 ROOT = "root"

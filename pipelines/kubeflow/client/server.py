@@ -25,7 +25,7 @@ from pipelines.kubeflow.contract.package_format import Json
 from pipelines.kubeflow.contract.reason import last_reason
 
 #: Error of a run that failed, though no part of it did by the server's answers.
-_NOTHING = "none of its steps has failed, and the server does not say what ended it"
+_NOTHING = "none of its steps has failed, and the server does not report what ended it"
 _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,127}")
 
 

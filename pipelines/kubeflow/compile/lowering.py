@@ -40,7 +40,7 @@ def unwrap(job: Json) -> Json:
         if "container" not in executor:
             raise ConfigError(
                 f"{label}: Kubeflow runs containers only, not a {', '.join(executor)}; a node that "
-                "looks up what it needs, as Baseline does, can be run anywhere"
+                "does its own look-ups, such as Baseline, runs anywhere"
             )
     return spec
 

@@ -128,7 +128,7 @@ def vertex_job(config: PipelineConfig, kind: Kind = "training") -> Json:
     if config.tune and config.tune.workers:
         raise ConfigError(
             "tune.workers: Vertex AI has no Service by which workers would find the step Tuner. "
-            "Leave it out: the step tries all hyperparameters itself"
+            "Leave it out: the step runs all trials itself"
         )
     if config.kubeflow.workers:
         raise ConfigError("kubeflow.workers: Vertex AI has no JobSet; leave it out")

@@ -41,8 +41,8 @@ def refuse_kubernetes_only(node: str, step: StepConfig) -> None:
     }
     if step.accelerator and not step.accelerator.vertex_type:
         raise ConfigError(
-            f"{node}: Vertex AI needs accelerator.vertex_type, such as NVIDIA_L4, beside the name "
-            f"that Kubernetes has for {step.accelerator.resource}"
+            f"{node}: Vertex AI needs accelerator.vertex_type, such as NVIDIA_L4, in addition to "
+            f"Kubernetes' name {step.accelerator.resource}"
         )
     if names := [name for name, value in used.items() if value]:
         raise ConfigError(f"{node}: Vertex AI has no {', '.join(names)}; leave them out")

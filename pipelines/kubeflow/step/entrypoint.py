@@ -4,7 +4,7 @@
         [--failures FOLDER] [--exchange FOLDER] [-- BEAM...]
 
 The launcher downloads the inputs to its mounts and uploads the outputs from there; `NodeSignature`
-and `artifacts` supply what it does not do.
+and `artifacts` do the rest.
 """
 
 import argparse

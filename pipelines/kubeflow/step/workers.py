@@ -61,7 +61,7 @@ def train_on_pods(
     training fails, so that the next attempt resumes from its checkpoints; else it is removed.
 
     Args:
-        job: the training; its model and logs are written where it says.
+        job: the training; its model and logs are written to the job's folders.
         pods: settings of the pods.
         api: the Kubernetes API of the step's namespace.
         owner: the pod of the step.

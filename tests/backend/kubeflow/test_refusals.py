@@ -27,12 +27,12 @@ Call = Callable[[KubeflowServer], Any]
 
 _PLACE = re.compile(r"\(line \d+:\d+\)")
 _UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-#: What the real server takes, and the driver or the importer of the run refuses.
+#: Packages that the real server accepts, but the driver or the importer of the run refuses.
 _LATER = {"constantValue", "another name in taskInfo", "an importer of a path"}
 
 
 def fresh() -> str:
-    """A name that nothing has."""
+    """A name that does not exist."""
     return str(uuid.uuid4())
 
 

@@ -58,7 +58,7 @@ def test_a_run_of_two_steps(installation: Kubeflow) -> None:
 
 
 def test_a_step_fails_twice_and_then_succeeds(installation: Kubeflow) -> None:
-    """Kubeflow tells a step which attempt it is."""
+    """Kubeflow gives a step the number of its attempt."""
     spec = programmed(installation, _FAILS_TWICE, "only")
     policy = {"maxRetryCount": 2, "backoffDuration": "1s", "backoffMaxDuration": "600s"}
     spec["root"]["dag"]["tasks"]["only"]["retryPolicy"] = policy
@@ -104,7 +104,7 @@ def test_a_step_that_its_driver_cannot_prepare_has_failed(installation: Kubeflow
 
 
 def test_a_run_is_stopped_with_its_pod(installation: Kubeflow) -> None:
-    """Its step ends long before it would, those after it do not begin, and it is stopped once."""
+    """Its step ends early, later steps do not begin, and a second stop changes nothing."""
     spec = programmed(installation, _SLEEPS)
     run_id = connect(installation.endpoint).submit(submission(spec)).run_id
     until(lambda: "asleep" in "".join(_logs(installation, run_id, "first")), WAIT_S)

@@ -69,7 +69,7 @@ def test_a_pipeline_trains_on_two_pods_and_pushes_their_model(
 
 
 def test_a_run_that_is_stopped_stops_its_workers(with_jobset: Kubeflow, tmp_path: Path) -> None:
-    """They save their state, and the next run would go on from there."""
+    """They save their state, from which the next run would resume."""
     path = tmp_path / "package.yaml"
     path.write_text(spread(with_jobset, epochs=10_000, early_stopping=None))
     run_id = connect(with_jobset.endpoint).submit(str(path)).run_id

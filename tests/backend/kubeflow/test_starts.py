@@ -1,4 +1,4 @@
-"""Runs that nobody submits, on Kubeflow Pipelines itself."""
+"""Runs that schedules and watches start, on Kubeflow Pipelines itself."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`skymill assess` from a made map and a made truth to figures, as a user runs it."""
+"""`skymill assess` from a synthetic map and truth to figures, as a user runs it."""
 
 import csv
 import json
@@ -199,7 +199,7 @@ def test_other_strata_give_the_same_answer(tmp_path: Path, write: Write, strata:
     found, known = facts["overall"], mapped != 255
     assert abs(found["value"] - (truth == mapped)[known].mean()) <= 2 * found["plus_minus"] + 1e-9
     if strata == "confidence":
-        # This confidence tells right from wrong exactly, so that nothing is left to chance.
+        # This confidence separates right from wrong exactly, so that nothing is left to chance.
         assert found["plus_minus"] == pytest.approx(0, abs=1e-9)
 
 

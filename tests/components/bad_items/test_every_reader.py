@@ -1,4 +1,4 @@
-"""Whatever a library raises, wherever it is called: an error of ours or a reject comes of it."""
+"""Any exception of a library, wherever it is called, becomes one of our errors or a reject."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -160,7 +160,7 @@ def outcome(reading: Callable[[], Any]) -> str:
 def reaching(
     readings: Sequence[Callable[[], Any]], reader: str
 ) -> Iterator[tuple[Callable[[], Any], str]]:
-    """The readings that call a reader, with what they say when it raises; exceptions take turns."""
+    """Yields the readings that call a reader, with their messages when it raises."""
     for turn, reading in enumerate(readings):
         reached: list[Exception] = []
         with pytest.MonkeyPatch.context() as patch:

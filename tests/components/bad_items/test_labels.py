@@ -326,7 +326,7 @@ def test_a_broken_item_of_a_file_is_one_reject(tmp_path, kind):
 
 
 def test_a_static_catalogue_with_broken_links_gives_the_others(tmp_path):
-    """An item that is missing, one that is not JSON, a child that is none, and a circle."""
+    """A missing item, one that is not JSON, a child that is not a catalogue, and a cycle."""
 
     def catalogue(name, *links):
         links = [{"rel": rel, "href": href} for rel, href in links]

@@ -1,4 +1,4 @@
-"""Scenes and masks that lie nowhere on the earth, beside good ones."""
+"""Scenes and masks without a place on the earth, beside good ones."""
 
 from pathlib import Path
 
@@ -131,7 +131,7 @@ LEGEND = {"values": {1: "building", 2: "water"}}
 
 @pytest.fixture
 def masked(two_tiles, write_raster, tmp_path):
-    """Runs masks beside `good` and a whole scene and mask beside it; gives tiles and rejects."""
+    """Runs masks for `good`, with an intact scene and mask; returns tiles and rejects."""
     halves = np.repeat(np.repeat([[1, 2]], 32, axis=0), 32, axis=1).astype(np.uint8)[..., None]
     write_raster(noise(seed=2), str(two_tiles / "whole.tif"))
     write_raster(halves, str(tmp_path / "masks" / "whole.tif"))

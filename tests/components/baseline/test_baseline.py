@@ -144,7 +144,7 @@ def test_a_state_has_the_same_name_until_a_version_comes_goes_or_changes(
 def test_a_version_of_another_state_is_not_cached_under_its_name(
     tmp_path: Path, model: Path
 ) -> None:
-    """As of a server that changes its version while a run begins, and then changes it back."""
+    """Like a server that changes its version while a run begins, and then changes it back."""
     base = tmp_path / "models" / "landcover"
     push(model, base, None)
     push(model, base, 1)

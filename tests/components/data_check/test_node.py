@@ -56,7 +56,7 @@ def nodes(folder: Path) -> list[BaseComponent]:
 
 
 def run(folder: Path) -> GateReport:
-    """The report, which is there whether the run was stopped or not."""
+    """Returns the report, which exists whether the run was stopped or not."""
     connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata.db"))
     LocalDagRunner().run(
         Pipeline(

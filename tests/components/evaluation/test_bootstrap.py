@@ -45,7 +45,7 @@ def counted(evaluated: EvaluatedTask[Any], observed: list[Any], seeds: list[int]
     "task", ["single_label", "multi_label", "regression", "segmentation", "detection"]
 )
 def test_copies_within_groups_make_no_interval_narrower(task: Task) -> None:
-    """Five equal examples a group say what one does: the design effect is five."""
+    """Five equal examples per group carry the information of one: the design effect is five."""
     evaluated, rng = evaluated_task(task), np.random.default_rng(0)
     observed = [observation(task, rng) for _ in range(GROUPS)]
     groups = [seed_of(b"", f"farm {number}") for number in range(GROUPS)]

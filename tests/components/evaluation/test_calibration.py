@@ -1,4 +1,4 @@
-"""Calibration beside what chance explains, against a simulation."""
+"""Calibration error and its part due to chance, against a simulation."""
 
 import numpy as np
 import pytest

@@ -31,7 +31,7 @@ def here(name: str) -> str:
 
 
 def share_of_middle(truth: int, prediction: np.ndarray) -> tuple[float, float] | None:
-    """Of the examples that are middle, those found: a pair of a part and a whole."""
+    """Recall of `middle`, as a pair of a part and a whole."""
     return float(prediction.argmax() == 1) * (truth == 1), float(truth == 1)
 
 

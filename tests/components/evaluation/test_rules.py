@@ -181,7 +181,7 @@ def test_a_missing_slice_blocks_unless_allowed_by_its_name(name: str) -> None:
 
 
 def test_a_slice_feature_that_no_example_has_blocks_even_without_a_threshold() -> None:
-    """A slip in its name would otherwise look like a slice in which nothing is wrong."""
+    """A misspelt name would otherwise look like a slice without faults."""
     tree = {"slices": ["regoin"], "allow": []}
     report = judge(EvaluationConfig.model_validate(tree), measured({"accuracy": 0.9}))
     assert [finding.subject for finding in report.failed] == ["regoin"]

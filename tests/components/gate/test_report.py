@@ -1,4 +1,4 @@
-"""A gate report keeps its evidence, and names all of it when it blocks."""
+"""A gate report keeps its evidence, and names all failed findings when it blocks."""
 
 import json
 import math

@@ -96,7 +96,7 @@ def test_the_digests_of_its_entries_are_hashed_in_their_order_whoever_computes_t
 
 
 def test_content_of_unknown_state_is_never_taken_for_the_same(tmp_path):
-    """A store of a kind that nobody here knows: a cached run might show what is long gone."""
+    """A store of an unknown kind: a cached run might show data that are long gone."""
     table = tmp_path / "table.csv"
     table.write_text("uri,label\nnowhere://bucket/1.jpg,a\n")
     source = ManifestSource(uri=str(table))

@@ -1,4 +1,4 @@
-"""Ingest takes what the served graph takes, with the same pixels, and refuses the rest by name."""
+"""Ingest accepts what the served graph accepts, with equal pixels, and refuses the rest by name."""
 
 import random
 import subprocess
@@ -22,7 +22,7 @@ def validate():
 
 @pytest.fixture(scope="module")
 def structure():
-    """A validator that decodes nothing it need not."""
+    """A validator that decodes only where it must."""
     return ImageValidator(SPEC, decode=False)
 
 
@@ -82,7 +82,7 @@ def test_channels_are_the_files_own(name, channels, validate):
 
 
 def test_damaged_files_are_judged_as_the_served_graph_judges_them(validate):
-    """The short way takes no mutant that the graph refuses, or that it sees otherwise."""
+    """The fast path accepts no mutant that the graph refuses or decodes differently."""
     draw = random.Random(20)
     outcomes = {Accepted: 0, Refused: 0}
     for build in VARIETIES.values():

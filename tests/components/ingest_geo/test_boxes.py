@@ -1,4 +1,4 @@
-"""Boxes in pixels through the real ingest: every form of file, and every box that is of no use."""
+"""Boxes in pixels through the real ingest: every file format, and every kind of unusable box."""
 
 import csv
 import json

@@ -179,7 +179,7 @@ def test_splits_leaves_out_the_copies_of_photographs_that_a_run_rejects(
 
 
 def test_a_raster_like_no_other_stays_itself(run, tmp_path: Path) -> None:
-    """The digest of the content goes on to name the content."""
+    """The digest still identifies the content."""
     raster(tmp_path / "scenes" / "a.tif", 1)
     tree = of_scenes(tmp_path / "scenes", split_by={"by": "tile", "insist": True})
     contents = {

@@ -1,4 +1,4 @@
-"""Nothing is lost: each file that a source has is read, is a reject, or is counted with a name."""
+"""Nothing is lost: each file of a source is read, is a reject, or is counted by a reason."""
 
 import json
 import os
@@ -63,7 +63,7 @@ def fill(root: Path, *names: str) -> None:
 
 
 def litter(root: Path) -> dict[str, int]:
-    """Files that are of no use anywhere, some of them behind a link and in a circle of links."""
+    """Files that no source can use, some of them behind a link and in a cycle of links."""
     elsewhere = Path(f"{root}_elsewhere".replace("/images/", "_"))
     fill(root, "_SUCCESS", "notes.TXT", "sub/.hidden.tif", ".old/a.tif", ".old/deep/b.png")
     fill(elsewhere, "more.txt")

@@ -41,22 +41,22 @@ def fingerprint(config: IngestConfig) -> str:
 def told_by_workers(config: IngestConfig) -> list[bytes]:
     """Stamps that workers report for the files that they read whole."""
     family, listing = family_of(config.source), list_source(config)
-    message: list[bytes] = []
+    reported: list[bytes] = []
     convert = family.converter(config, listing.classes)
     for line in family.lines(listing, 2):
-        list(convert(line, message.append))
-    return message
+        list(convert(line, reported.append))
+    return reported
 
 
 def conclude(snapshot: Snapshot, started_for: str) -> None:
-    """Reads everything, and checks that it was what the run was started for."""
-    message = [] if snapshot.is_complete else told_by_workers(snapshot.config)
+    """Reads everything, and checks that it is the data that the run was started for."""
+    reported = [] if snapshot.is_complete else told_by_workers(snapshot.config)
     snapshot.require_unchanged()
-    snapshot.require(started_for, message)
+    snapshot.require(started_for, reported)
 
 
 def rewrite(path: Path) -> None:
-    """Writes other content of the same size and sets the old time again: only the inode's tells."""
+    """Writes other content of the same size with the old time: only the inode's time shows it."""
     status, data = path.stat(), path.read_bytes()
     at = data.rindex(b"5") if path.suffix.endswith("json") else len(data) - 1
     path.write_bytes(bytes([*data[:at], data[at] ^ 2, *data[at + 1 :]]))
@@ -186,11 +186,11 @@ def test_what_becomes_of_a_photograph_after_it_was_read_does_not_matter(
     made = KINDS[kind](tmp_path)
     config = config_of(made)
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
-    message = told_by_workers(config)
+    reported = told_by_workers(config)
     for path in made.files:
         rewrite(path)
     snapshot.require_unchanged()
-    assert snapshot.require(started_for, message) == started_for
+    assert snapshot.require(started_for, reported) == started_for
     with pytest.raises(SourceChanged, match="has changed since this run was started"):
         snapshot.require(started_for, told_by_workers(config))
 
@@ -211,12 +211,12 @@ def test_a_worker_tells_of_every_file_what_a_fingerprint_covers(tmp_path: Path) 
         [f"a/{name}", "a", None, None, None, [], None, None, checksum]
         for name, checksum in checksums.items()
     ]
-    message = told_by_workers(IngestConfig.model_validate(tree))
-    assert sorted(message) == sorted(map(entry_digest, entries))
+    reported = told_by_workers(IngestConfig.model_validate(tree))
+    assert sorted(reported) == sorted(map(entry_digest, entries))
 
 
 def test_a_mask_that_changes_between_its_images_stops_the_run(tmp_path: Path) -> None:
-    """Each image tells what its mask held when it was read."""
+    """Each image states the content of its mask when that was read."""
     for name in ("1.jpg", "2.jpg", "mask.png"):
         (tmp_path / name).write_bytes(name.encode())
     table = tmp_path / "table.csv"
@@ -226,13 +226,13 @@ def test_a_mask_that_changes_between_its_images_stops_the_run(tmp_path: Path) ->
     config = IngestConfig.model_validate({"source": source})
     started_for, snapshot = fingerprint(config), Snapshot.take(config)
     family, listing = family_of(config.source), list_source(config)
-    message: list[bytes] = []
+    reported: list[bytes] = []
     for line in family.lines(listing, 2):
-        list(family.converter(config, listing.classes)(line, message.append))
-        if len(message) == 1:
+        list(family.converter(config, listing.classes)(line, reported.append))
+        if len(reported) == 1:
             (tmp_path / "mask.png").write_bytes(b"another")
     with pytest.raises(SourceChanged, match=r"changed last: .*mask\.png"):
-        snapshot.require(started_for, message)
+        snapshot.require(started_for, reported)
 
 
 def test_images_of_other_classes_and_drawn_splits_are_of_the_same_data(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Maps of scenes of which a part is unlike what the model has learnt: that part is masked."""
+"""Maps of scenes with a part that is unlike the training data: that part is masked."""
 
 import json
 
@@ -20,7 +20,7 @@ from serving.tasks.detection.answer import BOX_LABELS_OUTPUT, BOX_SCORES_OUTPUT,
 from tests.components.mapping.networks import Network, contract_of, smooth_ground, write_scene
 from tests.components.mapping.saved import save_that_tells_unknown
 
-#: Noise begins at this column of a scene of so many rows and columns.
+#: Column at which noise begins, and the scene's rows and columns.
 SHAPE, NOISE_FROM, TILE_PX = (200, 400), 200, 64
 QUIET = MapConfig(vectors=(), mask_unknown=99)
 
@@ -35,7 +35,7 @@ def half_noise(seed=0):
 
 
 class TellsUnknown(Network):
-    """Tells the percentile 100 of a tile with noise in its middle column, and 60 of others."""
+    """Returns percentile 100 for a tile with noise in its middle column, and 60 for others."""
 
     def answer(self, tiles, view):
         middles = np.array([it.key.window.col + it.key.window.width / 2 for it in tiles])

@@ -204,14 +204,14 @@ def test_ground_across_the_date_line_is_two_parts_and_unknown_ground_the_earth()
 
 
 def test_a_slice_that_is_known_to_fail_comes_before_worse_ones_that_may_be_chance() -> None:
-    """Six wide intervals around 0.1 say nothing; that of the bog, 0.4 to 0.5, is below 0.9."""
+    """Six wide intervals around 0.1 prove nothing; that of the bog, 0.4 to 0.5, is below 0.9."""
     given = evidence()
     whole, *_ = given.metrics["slices"]
 
     def item(name: str, value: float, interval: list[float] | None) -> dict[str, Any]:
         candidate = {**whole["candidate"], "accuracy": value}
-        message = {"slice": name, "features": {"land": name}, "accuracy_interval": interval}
-        return {**whole, **message, "candidate": candidate}
+        own = {"slice": name, "features": {"land": name}, "accuracy_interval": interval}
+        return {**whole, **own, "candidate": candidate}
 
     chance = [item(f"rare {number}", 0.1, None) for number in range(6)]
     failing = [item(f"bog {number}", 0.45, [0.4, 0.5]) for number in range(7)]

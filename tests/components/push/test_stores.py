@@ -14,7 +14,7 @@ from tests.stores.s3 import s3_server
 
 
 class Destination(str):
-    """A URI where the tests of local folders have a path."""
+    """A URI in place of the path in the tests of local folders."""
 
     @property
     def parent(self) -> str:

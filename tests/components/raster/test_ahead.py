@@ -1,4 +1,4 @@
-"""Items made a step ahead of the one that is worked on."""
+"""Items that are computed one step ahead."""
 
 import threading
 

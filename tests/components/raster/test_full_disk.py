@@ -1,4 +1,4 @@
-"""A full disk is called a full disk: by the errors that writers really raise."""
+"""A full disk is recognised by the errors that writers really raise."""
 
 import errno
 import os

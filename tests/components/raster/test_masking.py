@@ -1,4 +1,4 @@
-"""Passwords and signatures stay out of what people read."""
+"""Passwords and signatures stay out of messages and logs."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""A payload brings back the tile, bit for bit, or says why it is none."""
+"""A payload decodes to the tile, bit for bit, or is refused with a reason."""
 
 import io
 import struct

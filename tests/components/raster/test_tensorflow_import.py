@@ -1,4 +1,4 @@
-"""TensorFlow without what Keras only takes if it is there."""
+"""TensorFlow without the optional dependencies of Keras."""
 
 import importlib
 import os

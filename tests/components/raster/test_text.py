@@ -1,4 +1,4 @@
-"""Text in the encodings that people have, and one form for each name."""
+"""Text in the usual encodings, and one form for each name."""
 
 import codecs
 import unicodedata

@@ -123,7 +123,7 @@ def test_an_area_over_the_line_lies_on_a_scene_over_it(area: shapely.Geometry, w
 
 
 def test_an_area_over_the_line_lies_on_a_scene_in_metres() -> None:
-    """Zone 60 reaches from 174 to 180 degrees east; the scene goes on beyond."""
+    """Zone 60 reaches from 174 to 180 degrees east; the scene extends beyond."""
     x, y = (
         float(it[0]) for it in reproject("OGC:CRS84", "EPSG:32760", *np.array([[180.0], [-17]]))
     )

@@ -1,4 +1,4 @@
-"""Views: which bands, on which grid, and what a warp leaves as it was."""
+"""Views: their bands and grids, and values that a warp keeps."""
 
 from collections.abc import Callable
 from pathlib import Path

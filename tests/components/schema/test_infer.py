@@ -1,4 +1,4 @@
-"""An inferred schema accepts what it was inferred from, and refuses what pixels cannot be."""
+"""An inferred schema accepts its own data, and refuses impossible pixel values."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The page of a run: what it shows, and what it never does."""
+"""The page of a run: its content, and things that it must never do."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Light, noise, what is covered, and mixing: against numpy, and against what the words say."""
+"""Light, noise, cover and mixing: against numpy, and against their documentation."""
 
 import numpy as np
 import pytest
@@ -137,7 +137,7 @@ def test_one_band_at_most_goes_missing():
 
 
 def numbered(count=48, side=8):
-    """Images that are full of their own number, with the one-hot of it."""
+    """Images filled with their own number, with its one-hot encoding."""
     images = np.tile(np.arange(count, dtype=np.float32)[:, None, None, None], (1, side, side, 2))
     return {"images": images, "targets": np.eye(count, dtype=np.float32)}
 

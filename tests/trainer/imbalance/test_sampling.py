@@ -41,5 +41,5 @@ def test_a_stream_gets_the_same_as_all_at_once():
 
 
 def test_other_epochs_choose_other_examples():
-    """Whoever is left out of one epoch has a turn in another."""
+    """Examples that are left out of one epoch occur in another."""
     assert (np.sum([drawn(1, epoch) for epoch in range(30)], axis=0) > 0).all()

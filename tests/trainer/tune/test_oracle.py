@@ -33,7 +33,7 @@ def oracle_of(folder, **tune):
 
 
 def ask(oracle, judge=height, most=1000) -> list[Trial]:
-    """Runs trials until there is none left, as a worker beyond KerasTuner's protocol does."""
+    """Runs trials until none is left, like a worker behind KerasTuner's protocol."""
     done = []
     while len(done) < most:
         trial = oracle.create_trial("worker-0")

@@ -1,4 +1,4 @@
-"""Searches by real processes over KerasTuner's protocol: what they find, and what kills them."""
+"""Searches by real processes over KerasTuner's protocol: results and kills."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    # A zombie has ended; whoever started it has only not asked yet.
+    # A zombie has ended, but its parent has not reaped it yet.
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
 
 
