@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised as well
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # errors are raised too
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 
     def announce(addresses: Addresses) -> None:

@@ -1,4 +1,4 @@
-"""The server's life cycle: ports, model, signals, and a shutdown that loses no request."""
+"""Life cycle of the server: ports, model, signals, and a shutdown that loses no request."""
 
 import asyncio
 import gc
@@ -26,21 +26,21 @@ logger = logging.getLogger(__name__)
 
 _SWITCH_INTERVAL_S = 0.0005
 _REFRESH_EVERY_S = 1.0
-_FIRST_LOOK_S = 60.0  # with a slower model the ports open before it is loaded
+_FIRST_LOOK_S = 60.0  # for a slower model the ports open before it is loaded
 
 
 def run_server(
     config: ServerConfig, on_ready: Callable[[Addresses], None] = lambda addresses: None
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then finishes the requests under way and returns.
+    """Serves until SIGTERM or SIGINT, then finishes the requests in progress and returns.
 
     `on_ready` is called once both ports listen, which is before a model is loaded.
     """
-    # TensorFlow logs every restored model, and that sessions belong to TensorFlow 1.
+    # TensorFlow logs every restored model, and warns that sessions belong to TensorFlow 1.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     _allow_descriptors()
     gc.collect()
-    gc.freeze()  # objects of the imports live forever; later collections need not scan them
+    gc.freeze()  # imported objects are never freed; later collections need not scan them
     # The event loop, the model's thread and gRPC's own threads pass the interpreter lock to each
     # other at every batch; Python's default interval of 5 ms is too long for that.
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -75,13 +75,13 @@ async def _run(config: ServerConfig, on_ready: Callable[[Addresses], None]) -> N
             if addresses is not None:
                 on_ready(addresses)
                 await stop.wait()
-                logger.info("stopping: requests under way are finished first")
+                logger.info("stopping: requests in progress are finished first")
     finally:
         orphaned.cancel()
 
 
 async def _unless(stop: asyncio.Event, starting: Coroutine[object, object, T]) -> T | None:
-    """Awaits a coroutine; cancels it and returns None if the server is to stop first."""
+    """Awaits a coroutine; cancels it and returns None if the server has to stop first."""
     started = asyncio.ensure_future(starting)
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait((started, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -94,7 +94,7 @@ async def _unless(stop: asyncio.Event, starting: Coroutine[object, object, T]) -
 
 
 async def _stop_without(supervisor_pid: int | None, stop: asyncio.Event) -> None:
-    """Stops this process when its supervisor ends, however it ended."""
+    """Stops this process when its supervisor ends, for whatever reason."""
     while supervisor_pid is None or os.getppid() == supervisor_pid:
         await asyncio.sleep(_REFRESH_EVERY_S)
     stop.set()
@@ -155,7 +155,7 @@ async def _report_health(manager: ModelManager, health: Health) -> None:
 
 
 async def _refresh(metrics: ServerMetrics) -> None:
-    """Refreshes the metrics that another process of the server may report."""
+    """Refreshes the metrics, which another process of the server may report."""
     while True:
         metrics.refresh()
         await asyncio.sleep(_REFRESH_EVERY_S)

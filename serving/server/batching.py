@@ -16,8 +16,8 @@ from serving.client.wire_tensors import Array
 from serving.server.errors import Code, ServingError
 from serving.server.model import Arrays, SignatureSpec
 
-# Turns of the event loop without a new request after which the arrivals are complete. gRPC's own
-# threads need some tens to hand over what has arrived; they take 0.05 ms of an idle server.
+# Turns of the event loop without a new request after which arrivals count as complete. gRPC's own
+# threads need a few tens to hand over arrived requests, which takes 0.05 ms on an idle server.
 _QUIET_TURNS = 32
 
 Run = Callable[[str, Arrays], dict[str, Array]]
@@ -87,11 +87,11 @@ class Batcher:
     async def submit(self, signature: SignatureSpec, inputs: Arrays) -> dict[str, Array]:
         """Returns the signature's outputs for these (checked) inputs.
 
-        A request of more rows than a batch runs in parts, so that it takes no more memory than a
-        batch and other requests run between its parts.
+        A request with more rows than a batch runs in parts, so that it needs no more memory than a
+        batch, and other requests run between its parts.
 
         Raises:
-            ServingError: the model's own error, or UNAVAILABLE when the queue is full.
+            ServingError: the model's own error, or UNAVAILABLE if the queue is full.
         """
         key, rows = _batch_key(signature, inputs)
         if self._queued_rows + min(rows, self._max_batch_size) > self._max_queued_rows:
@@ -110,7 +110,8 @@ class Batcher:
         for part in whole.parts(self._max_batch_size):
             outputs = await self._enqueue(part)
             if not _same_rows(outputs, part.rows, like=answers[0] if answers else outputs):
-                # An output has another number of rows than the inputs, so parts cannot be joined.
+                # An output differs from the inputs in its number of rows, so parts cannot be
+                # joined.
                 return await self._enqueue(replace(whole, key=object()))
             self._check_answer(outputs, whole.rows / part.rows)
             answers.append(outputs)
@@ -131,7 +132,7 @@ class Batcher:
     def _await_arrivals(self, rows_before: int = 0, quiet_turns: int = 0) -> None:
         """Runs a batch once requests in the socket buffers have arrived: a few turns of the loop.
 
-        A batch of ten costs less than ten batches of one, so it pays to include what has arrived.
+        A batch of ten costs less than ten batches of one, so it pays to wait for arrived requests.
         On an idle server this takes tens of microseconds.
         """
         loop = asyncio.get_running_loop()
@@ -164,7 +165,7 @@ class Batcher:
             while queue and (not batch or rows + queue[0].rows <= self._max_batch_size):
                 pending = queue.popleft()
                 self._queued_rows -= pending.rows
-                if not pending.done.done():  # skip requests whose client has gone
+                if not pending.done.done():  # skip requests of clients that have disconnected
                     batch.append(pending)
                     rows += pending.rows
             if queue:
@@ -190,7 +191,7 @@ class Batcher:
         }
         outputs = self._run(batch[0].request.signature.name, inputs)
         if any(array.ndim == 0 or len(array) != sum(rows) for array in outputs.values()):
-            raise ValueError("an output has another number of rows than the inputs")
+            raise ValueError("an output differs from the inputs in its number of rows")
         self._on_batch(sum(rows))
         ends = np.cumsum(rows).tolist()
         return [

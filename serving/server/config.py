@@ -109,7 +109,7 @@ class ServerConfig(Frozen):
         1, ge=1, le=64, description="processes that share the ports; each holds the model"
     )
     supervisor_pid: int | None = Field(
-        None, description="internal: process that shares the ports and whose end ends this one"
+        None, description="internal: process that shares the ports; when it ends, so does this one"
     )
 
     listen_from: Literal["start", "first_look", "first_answer"] = Field(

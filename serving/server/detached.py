@@ -1,4 +1,4 @@
-"""Calls that may never return, as on a dead mount: no caller or exit waits for their threads."""
+"""Calls that may never return, as on a dead mount; neither callers nor exit wait for them."""
 
 import asyncio
 import threading

@@ -44,7 +44,7 @@ class Code(Enum):
         return grpc.StatusCode[self.name]
 
 
-_MOST_CHARS = 2000  # gRPC clients take 8 KiB of metadata, and each may be escaped to three bytes
+_MOST_CHARS = 2000  # gRPC clients accept 8 KiB of metadata; escaping may take three bytes each
 
 _BY_NUMBER = {code.number: code for code in Code}
 

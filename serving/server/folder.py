@@ -1,4 +1,4 @@
-"""Reads of the version folder that never block on a dead mount."""
+"""Reading of the version folder, which never blocks on a dead mount."""
 
 import asyncio
 import logging
@@ -71,14 +71,14 @@ class VersionFolder:
         await asyncio.wait({pending}, timeout=timeout_s)
         if not pending.done():
             self._log_once(
-                path, f"does not answer within {self._patience_s:g} s; it is left as it is"
+                path, f"does not answer within {self._patience_s:g} s; it is left unchanged"
             )
             return None
         del self._pending[path]
         try:
             answer: T = pending.result()
         except OSError as error:
-            self._log_once(path, f"cannot be looked at: {error}")
+            self._log_once(path, f"cannot be read: {error}")
             return None
         self._logged.pop(path, None)
         return answer

@@ -170,7 +170,7 @@ async def grpc_server(
     health_state: Health,
     in_flight: BytesInFlight,
 ) -> AsyncIterator[Endpoint]:
-    """Runs the gRPC server while the block runs."""
+    """Runs the gRPC server during the block."""
     calls = Calls(config, in_flight)
     server = grpc.aio.server(options=_options(config))
     services = GrpcApi(predictor, metrics, config.model_name).services(calls)
@@ -187,8 +187,8 @@ async def grpc_server(
 
     async def drain() -> None:
         await asyncio.sleep(SETTLE_S)
-        # gRPC cancels calls that arrive after its stop, so new calls are refused as UNAVAILABLE
-        # first.
+        # gRPC cancels calls that arrive after its stop, so new calls are first refused as
+        # UNAVAILABLE.
         calls.requests.leave()
         await calls.requests.drain(config.drain_timeout_s)
         await asyncio.sleep(SETTLE_S)
@@ -208,7 +208,7 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
         ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
-        # The client learns of it, and connects again for its next request.
+        # The client is notified, and reconnects for its next request.
         ("grpc.max_connection_idle_ms", max(1, int(1000 * config.idle_timeout_s))),
         # SO_REUSEPORT shares connections between servers: only for processes of the same server.
         ("grpc.so_reuseport", int(config.supervisor_pid is not None)),

@@ -1,7 +1,7 @@
-"""Unary gRPC calls, from the first byte of a message until the client has taken the answer.
+"""Unary gRPC calls, from the first byte of a message until the client has received the answer.
 
-gRPC's core receives messages by itself and reports a message only when it is complete. So the
-number of slow arrivals is bounded; a message that has arrived counts as bytes in flight.
+gRPC's core receives messages by itself and reports a message only when it is complete. So this
+module limits the number of slow arrivals; a message that has arrived counts as bytes in flight.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from serving.server.predictor import as_serving_error
 from serving.server.requests import Request, Requests, RequestStage
 
 _LOOK_EVERY_S = 0.1
-# Looks happen between turns of the event loop, so a busy server makes no call look slow.
+# Checks happen between turns of the event loop, so calls do not look slow on a busy server.
 _LOOKS_TO_ARRIVE = 3
 
 Handler = Callable[[Any, Request], Awaitable[Message]]
@@ -28,8 +28,8 @@ Handler = Callable[[Any, Request], Awaitable[Message]]
 class Calls:
     """All unary calls of a server.
 
-    They are registered as streams of one message, which is the same on the wire: a stream's handler
-    starts before its message arrives, so it can refuse messages that arrive too slowly.
+    They are registered as streams of one message, which is identical on the wire: a stream's
+    handler starts before its message arrives, so it can refuse messages that arrive too slowly.
     """
 
     def __init__(self, config: ServerConfig, in_flight: BytesInFlight) -> None:
@@ -88,7 +88,7 @@ class Calls:
         )
 
     def _begin(self) -> Request:
-        """Begins a request, which ends with gRPC's task, once the client has taken the answer."""
+        """Begins a request, which ends with gRPC's task, when the client has the answer."""
         task = asyncio.current_task()
         assert task is not None
         task.add_done_callback(self.requests.end)

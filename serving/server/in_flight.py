@@ -1,4 +1,4 @@
-"""Bound on the bytes of requests and answers that a process holds at the same time."""
+"""Limit on the bytes of requests and answers that a process holds at the same time."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ from serving.server.errors import Code, ServingError
 
 
 class BytesInFlight:
-    """Bound on the bytes of all requests together, which a few large ones cannot use up.
+    """Limit on the bytes of all requests together, which a few large ones cannot use up.
 
-    A request may hold at most as much as it leaves free. So the total stays within the bound, and
-    as it fills up ever smaller requests are refused, large ones first.
+    A request may hold at most as much as it leaves free. So the total stays within the limit, and
+    as it fills up, large requests are refused first.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,7 +24,7 @@ class BytesInFlight:
 
     @contextmanager
     def hold(self) -> Iterator["ReservedBytes"]:
-        """Accounts for one request while the block runs; it holds nothing at first."""
+        """Accounts for one request during the block; it holds nothing at first."""
         held = self.begin()
         try:
             yield held
@@ -32,11 +32,11 @@ class BytesInFlight:
             held.release()
 
     def begin(self) -> "ReservedBytes":
-        """As `hold`, but the caller calls `release`."""
+        """Like `hold`, but the caller calls `release`."""
         return ReservedBytes(self)
 
     def change(self, held: int, wanted: int) -> None:
-        """Changes what one request holds from `held` to `wanted` bytes.
+        """Changes the bytes that one request holds from `held` to `wanted`.
 
         Raises:
             ServingError: RESOURCE_EXHAUSTED; nothing changes.
@@ -62,7 +62,7 @@ class ReservedBytes:
         """Holds at least `wanted` bytes.
 
         Raises:
-            ServingError: RESOURCE_EXHAUSTED, when all requests together would hold too many.
+            ServingError: RESOURCE_EXHAUSTED, if all requests together would hold too many.
         """
         if wanted > self._bytes:
             self._in_flight.change(self._bytes, wanted)

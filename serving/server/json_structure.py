@@ -15,7 +15,7 @@ _IS_VALUE[list(b"[{,")] = True
 
 
 def check_structure(body: bytes | bytearray, max_values: int, max_depth: int) -> None:
-    """Refuses JSON of too many values, or nested too deeply, from its punctuation alone.
+    """Refuses JSON with too many values, or nested too deeply, by its punctuation.
 
     Python values take up to forty times the space of their JSON. The time of this check grows only
     with the document's length.
@@ -23,12 +23,12 @@ def check_structure(body: bytes | bytearray, max_values: int, max_depth: int) ->
     Raises:
         ServingError: INVALID_ARGUMENT.
     """
-    # Nearly every request is small, or a few long strings: then counting is enough.
+    # Nearly every request is small, or consists of a few long strings: then counting is enough.
     openings = body.count(b"[") + body.count(b"{")
     if openings <= max_depth and openings + body.count(b",") < max_values:
         return
     values, depth, deepest, in_string = 0, 0, 0, False
-    # Without the escaped quotes, the remaining ones begin and end strings.
+    # Without escaped quotes, the remaining ones begin and end strings.
     marks = np.frombuffer(body.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
     for start in range(0, len(marks), _AT_ONCE):
         part = marks[start : start + _AT_ONCE]

@@ -1,6 +1,6 @@
-"""Lanes of one loaded version: predictions and explanations wait in queues of their own.
+"""Lanes of one loaded version: separate queues for predictions and explanations.
 
-An explanation costs tens of predictions. In one queue, every prediction behind it would wait.
+An explanation costs as much as tens of predictions, which would have to wait in a shared queue.
 """
 
 from collections.abc import Callable
@@ -90,6 +90,6 @@ class LaneThreads:
         return Lane(batcher, limits)
 
     def shutdown(self) -> None:
-        """Ends the threads after the batches that they run now."""
+        """Ends the threads after their current batches."""
         self._predictions.shutdown(wait=False, cancel_futures=True)
         self._explanations.shutdown(wait=False, cancel_futures=True)

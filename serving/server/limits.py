@@ -17,7 +17,7 @@ class TensorLimits:
     Attributes:
         max_rows: most rows of a request.
         max_bytes: most bytes of its tensors, and of the answer's.
-        rows_setting: the setting that gives `max_rows`, for messages.
+        rows_setting: the setting of `max_rows`, for messages.
     """
 
     max_rows: int
@@ -27,7 +27,7 @@ class TensorLimits:
     def read(
         self, protos: Mapping[str, Any], signature: SignatureSpec, held: ReservedBytes
     ) -> Arrays:
-        """Decodes TensorProtos to arrays; checks all limits before it decodes the first.
+        """Decodes TensorProtos to arrays; checks all limits before decoding the first.
 
         Raises:
             ServingError: INVALID_ARGUMENT or RESOURCE_EXHAUSTED.
@@ -51,7 +51,7 @@ class TensorLimits:
         return inputs
 
     def check_answer(self, outputs: Arrays, parts: float = 1) -> int:
-        """Checks the size of an answer from one of `parts` equal parts, and returns its bytes.
+        """Checks the size of an answer, given one of `parts` equal parts, and returns its bytes.
 
         Raises:
             ServingError: RESOURCE_EXHAUSTED.

@@ -47,7 +47,7 @@ class VersionStatus:
 
 @dataclass(eq=False)
 class LoadedVersion:
-    """A loaded version with its queues; a `with` block of a request keeps it in memory."""
+    """A loaded version with its queues; a request's `with` block keeps it in memory."""
 
     model: LoadedModel
     lanes: Lanes
@@ -72,7 +72,7 @@ class _Failure:
 
 @dataclass(frozen=True)
 class _Load:
-    """A load under way."""
+    """A load in progress."""
 
     found: FoundVersion
     outcome: asyncio.Future[tuple[LoadedModel, int]]
@@ -80,7 +80,7 @@ class _Load:
 
 
 class ModelManager:
-    """Versions of one model. All but the loading itself runs in the event loop."""
+    """Versions of one model. Everything but the loading itself runs in the event loop."""
 
     def __init__(self, config: ServerConfig, metrics: ServerMetrics) -> None:
         self._config = config
@@ -117,7 +117,7 @@ class ModelManager:
         """Returns the version that a request names; enter it before the next `await`.
 
         Raises:
-            ServingError: with TensorFlow Serving's message, when there is no such version.
+            ServingError: with TensorFlow Serving's message, if there is no such version.
         """
         if not name:
             raise ServingError(Code.INVALID_ARGUMENT, "ModelSpec has no name specified.")
@@ -140,9 +140,9 @@ class ModelManager:
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """Watches the version folder while the block runs.
+        """Watches the version folder during the block.
 
-        When the block begins, the status lists the versions in the folder.
+        At its start, the status already lists the versions in the folder.
         """
         watcher = asyncio.create_task(self._watch())
         try:
@@ -185,7 +185,7 @@ class ModelManager:
         )
 
     def _schedule(self, versions: Collection[int]) -> None:
-        """Gives the versions to load the state START, as TensorFlow Serving does."""
+        """Gives versions to load the state START, like TensorFlow Serving."""
         for version, status in list(self._status.items()):
             if status.state is VersionState.START and version not in versions:
                 del self._status[version]
@@ -196,7 +196,7 @@ class ModelManager:
         return await self._folder.read({n: it.model.path for n, it in self._served.items()})
 
     def _forgive_failures(self, state: FolderState) -> None:
-        """Retries a broken version when its files have changed, and at intervals in any case."""
+        """Retries a broken version when its files change, and otherwise at intervals."""
         now = time.monotonic()
         for version, failure in list(self._failures.items()):
             found = state.complete.get(version)

@@ -17,11 +17,10 @@ class _MalformedField(Exception):
 
 
 def check_fields(content: bytes, message: Descriptor, max_fields: int) -> None:
-    """Refuses a message of too many fields, including those of nested messages.
+    """Refuses a message with too many fields, including those of nested messages.
 
     A field of two bytes may become an object of fifty, and a name of three bytes a whole tensor.
-    Values of a packed field do not count as fields; a field that the message type does not know
-    does.
+    Values of a packed field do not count as fields; fields unknown to the message type do.
 
     Raises:
         ServingError: INVALID_ARGUMENT.
@@ -53,7 +52,7 @@ def _has_more(content: bytes, message: Descriptor, max_fields: int) -> bool:
             _, place = _varint(content, place)
         elif kind == _DELIMITED:
             size, place = _varint(content, place)
-        else:  # a group's start and end are tags only; its fields count as this message's
+        else:  # a group's start and end are only tags; its fields count as this message's
             size = _FIXED_BYTES.get(kind, 0)
         if place + size > end:
             raise _MalformedField
@@ -73,7 +72,7 @@ def _messages_within(message: Descriptor) -> dict[int, Descriptor]:
 
 
 def _varint(content: bytes, place: int) -> tuple[int, int]:
-    if place < len(content) and content[place] < 0x80:  # nearly all are so short
+    if place < len(content) and content[place] < 0x80:  # nearly all are this short
         return content[place], place + 1
     value = 0
     for index, byte in enumerate(content[place : place + _LONGEST_VARINT]):

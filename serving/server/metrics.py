@@ -1,8 +1,8 @@
 """Counters and histograms of one server, for Prometheus.
 
 Processes that share a server's ports also share its metrics: each writes to files in the folder
-that the environment variable names, as prometheus_client supports it, and the process that answers
-a request adds them up.
+named by prometheus_client's environment variable, and the process that answers a request adds them
+up.
 """
 
 import asyncio
@@ -17,8 +17,8 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from serving.server.errors import Code, ServingError
 
-#: Environment variable of the folder; set it before a process starts, as prometheus_client reads it
-#: once.
+#: Environment variable of the folder; set it before a process starts, since prometheus_client reads
+#: it once.
 MULTIPROCESS_DIR = "PROMETHEUS_MULTIPROC_DIR"
 
 _LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -58,7 +58,7 @@ class ServerMetrics:
         self._read_queue: Callable[[], int] = lambda: 0
         self._version = Gauge(
             "skymill_serving_model_version",
-            "The newest version that is served; -1 when there is none.",
+            "The newest version that is served; -1 if there is none.",
             registry=self._registry,
             multiprocess_mode="livemax",
         )
@@ -119,7 +119,7 @@ class ServerMetrics:
 
 
 class _Timed:
-    """Context of one request. Generators take several times as long to enter and to leave."""
+    """Context of one request. Generators would take several times as long to enter and leave."""
 
     __slots__ = ("_method", "_metrics", "_protocol", "_started")
 

@@ -1,4 +1,4 @@
-"""One version of a SavedModel in memory: its signatures, and running them."""
+"""One version of a SavedModel in memory: its signatures and their execution."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class SignatureSpec:
     def check(self, inputs: Arrays) -> None:
         """Refuses inputs of other types, before they can spoil a batch. Names must be valid.
 
-        Shapes are left to the model: as in TensorFlow Serving, a signature's shapes are a
+        Shapes are left to the model: as in TensorFlow Serving, a signature's shapes are only a
         description, and graphs of TensorFlow 1 accept others.
 
         Raises:
@@ -72,7 +72,7 @@ class SignatureSpec:
                 )
 
     def check_names(self, names: Collection[str]) -> None:
-        """Refuses inputs of other names.
+        """Refuses inputs with other names.
 
         Raises:
             ServingError: INVALID_ARGUMENT, naming the missing and the unexpected inputs.
@@ -99,7 +99,7 @@ class LoadedModel:
     """A loaded SavedModel; thread-safe, until it is closed.
 
     It runs in a session, as in TensorFlow Serving: an eager call of a SavedModel's function costs
-    0.3 ms more, as much as a small model itself at small batches.
+    0.3 ms more, as much as a small model itself for small batches.
     """
 
     def __init__(
@@ -144,12 +144,12 @@ class LoadedModel:
             ) from error
 
     def close(self) -> None:
-        """Releases the model's memory; no call may run any more."""
+        """Releases the model's memory; no call may run afterwards."""
         self._calls.clear()
         self._session.close()
 
     def _prepare(self, signature: str) -> "_Call":
-        with self._preparing:  # first calls may come at once, and the graph is optimized for each
+        with self._preparing:  # of concurrent first calls, each would optimize the graph
             if signature not in self._calls:
                 name = self.signatures[signature].name
                 call = _Call(self._session, self.signature_defs[name], self._options)
@@ -196,12 +196,12 @@ def load_model(
     Args:
         version: its number.
         path: its folder.
-        threads: that TensorFlow may use.
-        prepared: whether TensorFlow optimizes the graph of each signature now; otherwise with the
-            first call of the signature, which takes a second or more of large networks.
-        few_calls: whether TensorFlow optimizes graphs in one pass instead of two, and leaves out
-            what costs more than it saves in a few calls: folding of constants, layouts, fusion
-            and the order of memory.
+        threads: limits for TensorFlow.
+        prepared: whether to optimize the graph of each signature now; otherwise with the first
+            call of the signature, which then takes a second or more for large networks.
+        few_calls: whether to optimize graphs in one pass instead of two, without steps that cost
+            more than they save in a few calls: constant folding, layouts, fusion and memory
+            ordering.
 
     Raises:
         ServingError: with a code and a message for the model's status.
@@ -217,7 +217,7 @@ def load_model(
         for name in ("constant_folding", "layout_optimizer", "remapping"):
             setattr(rewriting, name, rewriter_config_pb2.RewriterConfig.OFF)
     session = tf.compat.v1.Session(graph=tf.Graph(), config=config)
-    # With one inter-op thread the caller's thread runs the ops, without a hand-over.
+    # With one inter-op thread, the caller's thread runs the ops without a hand-over.
     options = config_pb2.RunOptions(inter_op_thread_pool=-1 if threads.inter_op == 1 else 0)
     try:
         return LoadedModel(version, path, session, _restore(session, path), options, prepared)
@@ -233,7 +233,7 @@ def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
     """
     if not (path / MODEL_FILE).is_file():
         raise FileNotFoundError(f"there is no {MODEL_FILE}")
-    model_files(path)  # opening a pipe among them would block forever
+    model_files(path)  # opening a named pipe among them would block forever
     with session.graph.as_default():
         graph = tf.compat.v1.saved_model.load(session, [SERVE_TAG], str(path))
     kept = meta_graph_pb2.MetaGraphDef()
@@ -243,7 +243,7 @@ def _restore(session: tf.compat.v1.Session, path: Path) -> SignatureDefs:
 
 
 def _refusal(path: Path, error: BaseException) -> BaseException:
-    """Converts a load error; a SavedModel can fail in any way, and each is a bad version."""
+    """Converts a load error; a SavedModel can fail in any way, which always means a bad version."""
     if isinstance(error, tf.errors.OpError):
         return ServingError(
             code_of_number(error.error_code), f"{path}: {plain_message(error.message)}"

@@ -1,4 +1,4 @@
-"""Versions to load and to unload: a pure function, run at every scan."""
+"""Plan of versions to load and to unload: a pure function, called at every scan."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ def plan_versions(
     Args:
         on_disk: complete versions.
         loaded: available versions.
-        broken: versions that failed to load and are not to be retried now.
-        latest_versions: how many of the newest are served.
-        pinned: versions that are served whatever their age (those with a label).
+        broken: versions that failed to load and are not retried now.
+        latest_versions: number of newest versions to serve.
+        pinned: versions to serve whatever their age (those with a label).
     """
     candidates = sorted(set(on_disk) - set(broken), reverse=True)
     wanted = set(candidates[:latest_versions]) | (set(pinned) & set(candidates))

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RequestedModel:
-    """The model that a request names."""
+    """The model named by a request."""
 
     name: str
     version: int | None = None
@@ -55,7 +55,7 @@ class Predictor:
             target: the model and version.
             signature_name: empty for the default one.
             read_inputs: converts the request's tensors to arrays by the signature's input names.
-            held: bytes of the request, and from here on of its answer.
+            held: bytes of the request; from here on also of its answer.
             output_filter: the outputs to return; empty for all.
             missing_signature: makes the error for an unknown signature, whose code and text depend
                 on the protocol.

@@ -48,12 +48,12 @@ def serve_in_subprocess(
     settings: Mapping[str, object] | None = None,
     wait_for_model: bool = True,
 ) -> Iterator[ServerProcess]:
-    """Serves the newest version in `model_base` on free loopback ports while the block runs.
+    """Serves the newest version in `model_base` on free loopback ports during the block.
 
     Args:
         model_base: the folder of integer version folders.
-        model_name: the name to serve it by.
-        timeout_s: how long loading may take.
+        model_name: the name under which to serve it.
+        timeout_s: time for loading.
         settings: further fields of `ServerConfig`.
         wait_for_model: whether to wait until a version is AVAILABLE, or only for the ports.
 
@@ -89,10 +89,10 @@ def serve_model_in_subprocess(
     timeout_s: float = 120.0,
     settings: Mapping[str, object] | None = None,
 ) -> Iterator[ServerProcess]:
-    """Serves exactly the SavedModel in `model_dir` while the block runs.
+    """Serves exactly the SavedModel in `model_dir` during the block.
 
-    A symbolic link points to it, so the server loads that very folder. Its version is the folder's
-    own name if that is a version number, else 1.
+    A symbolic link points to it, so the server loads the original folder. Its version is the
+    folder's own name if that is a version number, else 1.
 
     Raises:
         ServerProcessError: as in `serve_in_subprocess`.

@@ -1,4 +1,4 @@
-"""A pushed model in this process: the newest version of a folder, or one SavedModel."""
+"""Pushed model in this process: the newest version of a folder, or one SavedModel."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ class PushedModel:
 
     Attributes:
         model: runs its signatures.
-        contract: how to ask it.
-        version: its number; None of a SavedModel outside a folder of versions.
+        contract: its inputs and outputs.
+        version: its number; None for a SavedModel outside a folder of versions.
         identity: digest of its files; it changes with the model's answers.
     """
 
@@ -38,9 +38,9 @@ def load_pushed(
 
     Args:
         path: a folder of versions, or a SavedModel.
-        version: which version of a folder; None takes the newest.
-        threads: that TensorFlow may use; None lets it decide.
-        few_calls: as for `load_model`.
+        version: within a folder of versions; None: the newest.
+        threads: limits for TensorFlow; None lets it decide.
+        few_calls: as in `load_model`.
 
     Raises:
         DataError: there is no such model, or it cannot be loaded.
@@ -48,7 +48,7 @@ def load_pushed(
     folder, number = model_folder(path, version)
     contract = read_contract(folder)
     try:
-        # Who loads a model here asks one or two of its signatures.
+        # Callers use one or two of the model's signatures.
         model = load_model(number or 0, folder, threads or Threads(), False, few_calls)
     except ServingError as error:
         raise DataError(f"{folder}: the model cannot be loaded: {error}") from error

@@ -32,11 +32,11 @@ async def receive(
         request: its headers have arrived; its body may not have.
         max_bytes: larger bodies are refused, before they are sent if the client announces the size.
         timeout_s: for the whole body.
-        reach: called with the new size before the kept part grows; may raise.
+        reach: called with the new size before the received part grows; may raise.
 
     Raises:
         BodyRefused: it is too large, too late, or does not match the headers.
-        ConnectionError: the client has gone.
+        ConnectionError: the client has disconnected.
     """
     _check_size(request.content_length or 0, max_bytes)
     body = bytearray()
@@ -82,7 +82,7 @@ async def _invite(request: web.BaseRequest) -> None:
 
 
 def _expectation(request: web.BaseRequest) -> str:
-    """Returns the Expect header of an HTTP/1.1 request; older clients do not know it."""
+    """Returns the Expect header of an HTTP/1.1 request; earlier versions do not define it."""
     if request.version < HttpVersion11:
         return ""
     return request.headers.get("Expect", "").lower()

@@ -1,4 +1,4 @@
-"""Requests under way, of either protocol, and how they end when the server stops."""
+"""Requests in progress, of either protocol, and their end when the server stops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -12,7 +12,7 @@ _ARRIVAL_S = 2.0  # a stopping server waits this long for requests that are stil
 _LOOK_EVERY_S = 0.02
 
 
-#: Time in which a stopping server accepts requests that are in the socket buffers already.
+#: Time in which a stopping server accepts requests that are already in the socket buffers.
 SETTLE_S = 0.1
 
 
@@ -48,12 +48,12 @@ class Request:
         self.looks = 0
 
     def cut(self, error: ServingError) -> None:
-        """Cancels the request now; inside a `with` block of it the client gets this error."""
+        """Cancels the request now; inside its `with` block, the client gets this error."""
         self._cut = error
         self._task.cancel()
 
     def __enter__(self) -> None:
-        """Begins a block in which a cut is an error for the client: the ServingError of `cut`."""
+        """Begins a block in which the client gets the ServingError of `cut`."""
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if self._cut is not None and isinstance(error, asyncio.CancelledError):

@@ -28,7 +28,7 @@ from serving.server.rest_json import Body, Format, parse_body, read_inputs, writ
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 _CLOSE_S = 0.5  # for connections that remain after all requests are answered
-_WRITTEN_AT_ONCE = 1 << 14  # values; writing them takes some milliseconds
+_WRITTEN_AT_ONCE = 1 << 14  # values; writing them takes a few milliseconds
 # Not in TensorFlow Serving, whose REST answers do not name the version.
 VERSION_HEADER = "Skymill-Model-Version"
 
@@ -80,16 +80,16 @@ class RestApi:
     async def _send(
         self, request: web.BaseRequest, response: web.Response, under_way: Request
     ) -> None:
-        """Sends the answer; the request counts until the client has taken it."""
+        """Sends the answer; the request counts until the client has received it."""
         under_way.enter(RequestStage.ANSWERING)
         if request.transport is None:
             return
-        # Nearly every answer is sent at once, and `asyncio.timeout` takes longer than that.
+        # Nearly every answer is sent at once, which takes less time than `asyncio.timeout`.
         give_up = asyncio.get_running_loop().call_later(
             self._config.transfer_timeout_s, request.transport.abort
         )
         try:
-            with suppress(ConnectionError):  # the client has gone
+            with suppress(ConnectionError):  # the client has disconnected
                 await response.prepare(request)
                 await response.write_eof()
         finally:
@@ -172,7 +172,7 @@ class RestApi:
 async def rest_server(
     config: ServerConfig, predictor: Predictor, metrics: ServerMetrics, in_flight: BytesInFlight
 ) -> AsyncIterator[Endpoint]:
-    """Runs the REST server while the block runs."""
+    """Runs the REST server during the block."""
     api = RestApi(config, predictor, metrics, in_flight)
     server = ConnectionServer(config, api.handle)
     runner = web.ServerRunner(server, shutdown_timeout=_CLOSE_S)
@@ -241,7 +241,7 @@ def _metadata_json(response: get_model_metadata_pb2.GetModelMetadataResponse) ->
 
 
 async def _written(outputs: Arrays, form: Format) -> bytes:
-    """Formats the answer's JSON; a long one in a thread, so that other requests need not wait."""
+    """Formats the answer's JSON; long ones in a thread, so that other requests need not wait."""
     if sum(array.size for array in outputs.values()) <= _WRITTEN_AT_ONCE:
         return write_outputs(outputs, form)
     return await asyncio.to_thread(write_outputs, outputs, form)

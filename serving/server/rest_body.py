@@ -30,4 +30,4 @@ async def read_body(
         code = _CODE_OF_STATUS.get(error.status, Code.INVALID_ARGUMENT)
         raise ServingError(code, error.reason, http_status=error.status) from error
     except ConnectionError as error:
-        raise ServingError(Code.CANCELLED, "The client is gone") from error
+        raise ServingError(Code.CANCELLED, "The client has disconnected") from error

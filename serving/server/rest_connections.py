@@ -1,4 +1,4 @@
-"""Connections of the REST port: bounded in number, and closed when no request comes in time."""
+"""Connections of the REST port: limited in number, and closed if no request comes in time."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from aiohttp import web
 
 logger = logging.getLogger(__name__)
 
-_LINGER_S = 2.0  # how long the rest of a refused body is read, so that the refusal is seen
+_LINGER_S = 2.0  # time for which a refused body is read on, so that the client sees the refusal
 
 
 def error_response(status: int, message: str) -> web.Response:
@@ -80,7 +80,7 @@ class HttpConnection(web.RequestHandler):
             self._start_timer()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Cleans up after the client has gone."""
+        """Cleans up after the client has disconnected."""
         self._stop_timer()
         self._connections.closed(self)
         super().connection_lost(exc)
@@ -102,7 +102,7 @@ class HttpConnection(web.RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Logs an error, but not that of a refused body, of which the rest is read in vain."""
+        """Logs an error, except on reading the rest of a refused body."""
         if not isinstance(options.get("exc_info"), web.RequestPayloadError):
             super().log_exception(*args, **options)
 
@@ -121,9 +121,10 @@ class HttpConnection(web.RequestHandler):
 
 
 class ConnectionServer(web.Server):
-    """Makes the connections and bounds their number.
+    """Makes the connections and limits their number.
 
-    A new connection replaces the oldest one without any request, else the one idle for longest.
+    A new connection replaces the oldest one that has sent no request, else the one idle for
+    longest.
     """
 
     def __init__(

@@ -58,8 +58,8 @@ def parse_body(body: bytes | bytearray, max_values: int, max_depth: int) -> Body
         raise _invalid("JSON Parse error: The document is empty")
     check_structure(body, max_values, max_depth)
     try:
-        # Bytes could be UTF-16, in which quotes are parts of other characters: the check of the
-        # structure would take what follows them for a string.
+        # Bytes could be UTF-16, in which quotes are parts of other characters, and the check of the
+        # structure would mistake the text after them for a string.
         parsed = json.loads(str(body, "utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise _invalid(f"JSON Parse error: {error}") from error
@@ -173,7 +173,7 @@ def _bytes_of(name: str, leaf: Any) -> bytes:
 
 
 def _decode_base64(text: str) -> bytes:
-    """Decodes standard base64, as TensorFlow Serving: white space, missing padding allowed."""
+    """Decodes standard base64; like TensorFlow Serving, allows white space and missing padding."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except (ValueError, binascii.Error):
@@ -186,7 +186,7 @@ def _decode_base64(text: str) -> bytes:
 
 def _numbers(name: str, value: Any, enum: int) -> Array:
     want = numpy_dtype(enum)
-    # NumPy would convert numbers beside a string to strings of that string's length.
+    # NumPy would convert numbers beside a string to strings of the same length.
     got = None if str in _leaf_types(value) else _rectangular(name, value)
     if got is not None and got.size == 0:
         return got.astype(want)
@@ -268,7 +268,7 @@ def _column_json(name: str, array: Array) -> str:
 
 
 def _parts(rows: int, values: int) -> Iterator[slice]:
-    """Yields slices of rows with about as many values as are written at once."""
+    """Yields slices of rows with about as many values as are written at a time."""
     step = max(1, _WRITTEN_AT_ONCE * rows // max(values, 1))
     return (slice(start, start + step) for start in range(0, rows, step))
 
@@ -309,8 +309,8 @@ def _nested(flat: list[Any], shape: Sequence[int]) -> Any:
 def _decimals(array: Array) -> list[float]:
     """Returns doubles that print as the short decimals of single precision numbers.
 
-    As in TensorFlow Serving: six digits if they restore the number, else nine. Otherwise 0.2 would
-    be written as 0.20000000298023224.
+    As in TensorFlow Serving: six digits if they restore the number, else nine. As a double, 0.2
+    would be written as 0.20000000298023224.
     """
     flat = array.ravel()
     numbers = flat.tolist()

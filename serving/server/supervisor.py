@@ -1,9 +1,9 @@
 """Several server processes that share two ports.
 
 Python runs one request at a time, so one process cannot keep more than about two cores busy. Each
-process is a whole server with its own copy of the model; the kernel distributes the connections
-over their listening sockets (SO_REUSEPORT). Like replicas behind a load balancer, each changes to a
-new version by itself, within `poll_interval_s`.
+process is a whole server with its own copy of the model; the kernel distributes connections over
+their listening sockets (SO_REUSEPORT). Like replicas behind a load balancer, each changes to a new
+version by itself, within `poll_interval_s`.
 
 This module imports no TensorFlow.
 """
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 _LOOK_EVERY_S = 0.1
 _READY_TIMEOUT_S = 120.0
 _RESTART_AFTER_S = 1.0
-_KILL_AFTER_S = 5.0  # in addition to the time for finishing requests
+_KILL_AFTER_S = 5.0  # after the time for finishing requests
 
 
 class WorkerError(SkymillError):
@@ -81,7 +81,7 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, listen_from: str) -> None:
-        """Starts the process; `listen_from` says when it accepts connections."""
+        """Starts the process; `listen_from` determines when it accepts connections."""
         settings = json.loads(self._config.model_dump_json(exclude={"processes"}))
         settings |= {"supervisor_pid": os.getpid(), "listen_from": listen_from, **self._threads()}
         self._ready_file.unlink(missing_ok=True)
@@ -109,7 +109,7 @@ class _Worker:
         if time.monotonic() - self._started_at < _RESTART_AFTER_S:
             return  # limits the rate of restarts
         logger.error(
-            "server process %d ended with %d; another one takes its place",
+            "server process %d ended with %d; a new one replaces it",
             self.process.pid,
             self.process.returncode,
         )
@@ -156,7 +156,7 @@ def _signals_set(stop: threading.Event) -> Iterator[None]:
 
 @contextmanager
 def _held_port(protocol: str, host: str, port: int) -> Iterator[int]:
-    """Reserves a port against other users' processes while the block runs; yields its number.
+    """Reserves a port against other users' processes during the block; yields its number.
 
     A socket that does not listen gets no connections, so it can hold the port for the workers.
     """

@@ -15,7 +15,7 @@ from serving.server.errors import Code, ServingError
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
-_MAX_RECORDS = 1000  # TensorFlow Serving's own bound
+_MAX_RECORDS = 1000  # TensorFlow Serving's own limit
 
 
 def warm_up(model: LoadedModel) -> int:
