@@ -1,9 +1,9 @@
-"""Blocks of a raster: halved for overviews, and compressed as a Cloud Optimized GeoTIFF has them.
+"""Blocks of a raster: halved for overviews, and compressed for a Cloud Optimized GeoTIFF.
 
-The format of a block is TIFF 6.0's for tiles, with the predictor of its section 14; DEFLATE is that
-of Adobe Photoshop TIFF Technical Notes 2 (compression 8). Size before it and last bytes behind it
-are those that GDAL's driver COG writes (`BLOCK_LEADER` and `BLOCK_TRAILER` in its documentation),
-so that a remote reader needs one request for a block and can tell whether it is whole.
+The format of a block is that of tiles in TIFF 6.0, with the predictor of its section 14; DEFLATE is
+that of Adobe Photoshop TIFF Technical Notes 2 (compression 8). The size before a block and a copy
+of its last bytes after it are those of GDAL's driver COG (`BLOCK_LEADER` and `BLOCK_TRAILER` in its
+documentation), so a remote reader needs one request for a block and can tell whether it is whole.
 """
 
 import struct
@@ -19,13 +19,13 @@ from components.raster.opencv import opencv
 
 #: Rows and columns of a block.
 BLOCK_PX = 512
-#: Levels of which rows of blocks are complete in each column of a map.
+#: Levels whose rows of blocks are completed within each column of a map.
 GROWING_LEVELS = 2
 #: Bytes before a block's data.
 LEADER_BYTES = 4
-#: Bytes behind it.
+#: Bytes after it.
 TRAILER_BYTES = 4
-#: Higher ones of DEFLATE take two to four times as long for a few percent of noisy ground.
+#: Higher levels of DEFLATE take two to four times as long to save a few percent on noisy areas.
 LEVEL = 1
 
 Pixels: TypeAlias = npt.NDArray[Any]
@@ -34,14 +34,14 @@ Resampling = Literal["nearest", "mean"]
 
 @dataclass(frozen=True)
 class BlockCoding:
-    """The way in which blocks are stored.
+    """Encoding of blocks.
 
     Attributes:
         compression: of their bytes.
-        nodata: fills blocks on a raster's lower and right edge.
-        resampling: of their halves. Pixels that are resampled to a mean vary smoothly, and are
-            stored as differences of neighbours. Others, such as classes, have long runs, which
-            differences only cost time.
+        nodata: fills blocks at a raster's lower and right edges.
+        resampling: of their halves. Pixels resampled to a mean vary smoothly, and are stored as
+            differences of neighbours. Others, such as classes, have long runs, for which
+            differences would only cost time.
     """
 
     compression: Compression
@@ -61,7 +61,7 @@ class BlockCoding:
 
 
 def _whole(pixels: Pixels, nodata: float) -> Pixels:
-    """Returns the pixels of a block, nodata right of those given and below them."""
+    """Fills the given pixels up to a whole block, with nodata on the right and below."""
     count, height, width = pixels.shape
     if height == width == BLOCK_PX:
         return pixels
@@ -71,14 +71,14 @@ def _whole(pixels: Pixels, nodata: float) -> Pixels:
 
 
 def column_step_px() -> int:
-    """Returns the number of pixels of which the borders of a map's columns are multiples."""
+    """Returns the step of the borders of a map's columns, in pixels."""
     return BLOCK_PX << (GROWING_LEVELS - 1)
 
 
 def half_of(pixels: Pixels, nodata: float, resampling: Resampling) -> Pixels:
     """Returns every second pixel of (C, H, W), or the mean of four, rounded to the nearest.
 
-    Nodata does not count in a mean, unless there is nothing else.
+    A mean ignores nodata, unless all four are nodata.
     """
     if resampling == "nearest":
         return pixels[:, ::2, ::2]
@@ -101,7 +101,7 @@ def _sums_of_four(numbers: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
 
 
 def _differences(samples: Pixels) -> Pixels:
-    """Returns each sample (H, W, C) of integers less the one on its left."""
+    """Returns each integer sample (H, W, C) minus the one on its left."""
     found = np.empty_like(samples)
     found[:, 0] = samples[:, 0]
     np.subtract(samples[:, 1:], samples[:, :-1], out=found[:, 1:])
@@ -120,5 +120,5 @@ def _zstd(samples: Pixels) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL).compress(samples.data)
 
 
-# The modules are imported with the first block, which other commands than maps never compress.
+# The modules are imported with the first block, since only maps compress blocks.
 _COMPRESS: Mapping[Compression, Callable[[Pixels], bytes]] = {"deflate": _deflated, "zstd": _zstd}

@@ -73,13 +73,13 @@ class CellMap:
         self._percentiles: npt.NDArray[np.uint8] = np.empty(0, np.uint8)
 
     def create(self) -> None:
-        """Begins a map with nothing known."""
+        """Begins an empty map."""
         shape = (self._count, self.grid.height_px, self.grid.width_px)
         self._answers = np.full(shape, np.nan, np.float32)
         self._percentiles = np.full(shape[1:], PERCENTILE_NODATA, np.uint8)
 
     def begin(self, columns: Columns, band: int) -> None:
-        """Needs nothing: cells do not share pixels."""
+        """Does nothing: cells do not share pixels."""
 
     def add(self, tiles: Sequence[Tile], answer: TileAnswers) -> None:
         """Sets the cells of tiles; those of masked ones stay unknown."""
@@ -98,7 +98,7 @@ class CellMap:
         """Leaves the cell unknown."""
 
     def finish(self, band: int) -> None:
-        """Needs nothing: every cell is finished at once."""
+        """Does nothing: every cell is finished at once."""
 
     def save(self, folder: Path) -> None:
         """Writes the answers so far."""

@@ -1,9 +1,9 @@
-"""Assembly of a Cloud Optimized GeoTIFF from blocks that are compressed already.
+"""Assembly of a Cloud Optimized GeoTIFF from compressed blocks.
 
 The layout is that of GDAL's driver COG (its documentation, "File format details"): all directories
-first, the largest resolution's before those of overviews, and then the blocks, of the smallest
-overview first, each resolution's row by row. Readers thus get all they need to find a block with
-their first request.
+first, that of the full resolution before those of overviews; then the blocks, those of the smallest
+overview first, row by row within each resolution. So a reader's first request has all it needs to
+find a block.
 """
 
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ from components.mapping.tiff_directory import (
     written,
 )
 
-#: Offsets of larger files need eight bytes.
+#: Size above which offsets need eight bytes.
 _CLASSIC_BYTES = 2**32 - 1
 _SHORTS = 2**16
 
@@ -41,7 +41,7 @@ def write_cog(target: Path, small: bytes, levels: Sequence[RasterLevel]) -> None
 
     Args:
         target: the file.
-        small: a COG of any size with an overview, which has the tags that the size does not change.
+        small: a COG of any size with an overview, for tags that do not depend on the size.
         levels: from the largest resolution to the smallest.
     """
     (whole, overview), layout = read_directories(small)
@@ -49,7 +49,7 @@ def write_cog(target: Path, small: bytes, levels: Sequence[RasterLevel]) -> None
     blocks_bytes = sum(level.written_bytes for level in levels)
 
     def header(blocks_at: int, *, big: bool) -> bytes:
-        """Returns what is before the blocks."""
+        """Returns the bytes before the blocks."""
         directories, at = [], blocks_at + blocks_bytes
         for kind, level in zip(kinds, levels, strict=True):
             at -= level.written_bytes
@@ -65,7 +65,7 @@ def write_cog(target: Path, small: bytes, levels: Sequence[RasterLevel]) -> None
 
 
 def _directory(kind: Directory, level: RasterLevel, blocks_at: int, *, big: bool) -> Directory:
-    """Returns the tags of a resolution whose blocks begin at a place of the file."""
+    """Returns the tags of a resolution whose blocks begin at an offset in the file."""
     _, height, width = level.shape
     stored = level.index[..., 1].ravel()
     offsets = blocks_at + np.cumsum(stored) - stored + blocks.LEADER_BYTES
@@ -88,7 +88,7 @@ def _side(side_px: int) -> TagValues:
 def _copy(level: RasterLevel, target: BinaryIO) -> None:
     """Copies the blocks of a resolution, row by row; a row has as many parts as there are columns.
 
-    Blocks that lie one behind the other are copied at once.
+    Consecutive blocks are copied together.
     """
     with level.path.open("rb") as source:
         for row in level.index:

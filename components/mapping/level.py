@@ -1,4 +1,4 @@
-"""One resolution of a raster that grows: its blocks are compressed while more pixels come."""
+"""One resolution of a growing raster, whose blocks are compressed while more pixels arrive."""
 
 import os
 from collections.abc import Iterator
@@ -20,17 +20,17 @@ Shape = tuple[int, int, int]
 
 
 class PixelSink(Protocol):
-    """Takes the pixels of a raster, whose columns come one after the other from top to bottom."""
+    """Receives the pixels of a raster, column after column, each from top to bottom."""
 
     def write(self, window: Window, pixels: Pixels) -> None:
         """Takes pixels (C, H, W) of a window."""
 
 
 class RasterLevel:
-    """Blocks of a raster at one resolution, appended to a file in the order in which they come.
+    """Blocks of a raster at one resolution, appended to a file in the order of their arrival.
 
-    Pixels wait until a row of blocks is complete. Threads then compress and halve it, until the
-    next row is complete: memory is that of two rows. Columns begin and end with a block.
+    Pixels wait until a row of blocks is complete. Threads then compress and halve it while the next
+    row fills, so memory is that of two rows. Columns begin and end with a block.
 
     Attributes:
         shape: of the raster.
@@ -47,37 +47,37 @@ class RasterLevel:
         pool: Executor,
         halves: PixelSink | None,
     ) -> None:
-        """Describes it; `create` or `load` begin it.
+        """Prepares the level; `create` or `load` starts it.
 
         Args:
             path: of the blocks.
             shape: of the raster.
             dtype: of its samples.
             coding: of its blocks.
-            pool: compresses.
-            halves: takes the pixels of the next overview, if there is one.
+            pool: threads that compress.
+            halves: receives the pixels of the next overview, if there is one.
         """
         self.path, self.shape, self._dtype = path, shape, np.dtype(dtype)
         self._coding, self._pool, self._halves = coding, pool, halves
         rows, cols = (-(-side // blocks.BLOCK_PX) for side in shape[1:])
         self.index: npt.NDArray[np.int64] = np.zeros((rows, cols, 2), np.int64)
-        #: The row of blocks that is not complete, and how many rows of pixels it has.
+        #: The incomplete row of blocks, and its number of rows of pixels.
         self._rows: Pixels = np.empty((0, 0, 0), self._dtype)
         self._known = 0
         self._compressed: tuple[Window, list[Future[tuple[bytes, Pixels]]]] | None = None
 
     @property
     def written_bytes(self) -> int:
-        """The length of the file."""
+        """Length of the file."""
         return int(self.index[..., 1].sum())
 
     def create(self) -> None:
-        """Begins with no pixel known."""
+        """Starts without pixels."""
         with writing(self.path):
             self.path.write_bytes(b"")
 
     def write(self, window: Window, pixels: Pixels) -> None:
-        """Takes pixels (C, H, W) of the next window of a column."""
+        """Adds the pixels (C, H, W) of the next window of a column."""
         done = 0
         while done < window.height:
             top = window.row + done - self._known
@@ -103,7 +103,7 @@ class RasterLevel:
         return self._coding.encoded(pixels), half
 
     def flush(self) -> None:
-        """Waits for the blocks that are compressed, and writes them."""
+        """Waits for the blocks being compressed, and writes them."""
         if self._compressed is None:
             return
         window, futures = self._compressed
@@ -121,7 +121,7 @@ class RasterLevel:
             self._halves.write(Window(window.row // 2, window.col // 2, *half.shape[1:]), half)
 
     def save(self, path: Path) -> None:
-        """Writes what is not complete, and waits until the disk has the blocks."""
+        """Writes the incomplete row, and waits until the blocks are on disk."""
         self.flush()
         sync(self.path)
         with writing(path):
@@ -129,7 +129,7 @@ class RasterLevel:
             np.savez(path, allow_pickle=False, index=self.index, rows=rows, height=height)
 
     def load(self, path: Path) -> None:
-        """Restores what `save` wrote; blocks that were written after it are dropped."""
+        """Restores the state at `save`; drops blocks that were written after it."""
         with np.load(path) as found:
             self.index[:], rows, height = found["index"], found["rows"], int(found["height"])
         with writing(self.path):
@@ -140,14 +140,14 @@ class RasterLevel:
 
 
 class PixelFile:
-    """Pixels without compression: each has its place, so that columns may come one by one."""
+    """Uncompressed pixels, each at a fixed position, so that columns may arrive one by one."""
 
     def __init__(self, path: Path, shape: Shape, dtype: str) -> None:
-        """Describes it; `create` writes the file."""
+        """Prepares the file; `create` writes it."""
         self.path, self.shape, self._dtype = path, shape, np.dtype(dtype)
 
     def create(self) -> None:
-        """Begins with no pixel."""
+        """Starts without pixels."""
         with writing(self.path):
             self.path.write_bytes(b"")
 

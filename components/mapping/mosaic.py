@@ -1,9 +1,9 @@
 """Blending of overlapping tiles.
 
-Tiles come in rows from left to right, and rows from top to bottom. Each is blended with what the
-tiles before it in its row, and then those above it, gave to its pixels. Those that no later tile
-shows are then final, and settled while they are in a core's cache. What the tile gives to pixels of
-later tiles is kept until these come.
+Tiles come in rows from left to right, and rows from top to bottom. Each is added to the
+contributions of earlier tiles in its row, and then of those above it, to its pixels. Pixels that no
+later tile covers are then final, and are settled while they are in a core's cache. The tile's
+contributions to pixels of later tiles are kept until these come.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
 Floats = npt.NDArray[np.float32]
-#: Arrays by name, for a run that is continued.
+#: Arrays by name, from which a run continues.
 State: TypeAlias = dict[str, npt.NDArray[Any]]
-#: Takes final values: their window in the scene, values (K, H, W), and where they are known (H, W);
-#: None is everywhere.
+#: Receives final values: their window in the scene, values (K, H, W), and a mask of known pixels
+#: (H, W); None: all.
 Settle: TypeAlias = Callable[[Window, Floats, Mask | None], None]
 
 #: Least weight of unread tiles at which a pixel counts as unknown.
@@ -35,14 +35,14 @@ _COLS: Literal[1] = 1
 
 @dataclass(eq=False)
 class _Sum:
-    """Weighted sum of the tiles that count at some pixels.
+    """Weighted sum of the tiles that contribute to some pixels.
 
     Attributes:
         row: first row in the scene.
         col: first column in the scene.
         values: (K, H, W).
-        valid: (H, W), where a tile has a measurement; None is everywhere, as most tiles have it.
-        lost: (H, W), weight of tiles that cannot be read; None if there is none.
+        valid: (H, W), where a tile has data; None: everywhere, as in most tiles.
+        lost: (H, W), weight of tiles that cannot be read; None if there are none.
     """
 
     row: int
@@ -53,7 +53,7 @@ class _Sum:
 
     @property
     def window(self) -> Window:
-        """The pixels in the scene."""
+        """Window of the pixels in the scene."""
         return Window(self.row, self.col, *self.shape)
 
     @property
@@ -63,7 +63,7 @@ class _Sum:
         return height, width
 
     def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
-        """Returns a view of the pixels between two places of the scene along an axis."""
+        """Returns a view of the pixels between two positions in the scene along an axis."""
         start = self.col if axis else self.row
         cut = slice(max(first - start, 0), max(end - start, 0))
         where = (slice(None), cut) if axis else (cut, slice(None))
@@ -73,13 +73,13 @@ class _Sum:
         return _Sum(row, col, self.values[:, *where], valid, lost)
 
     def copy(self) -> "_Sum":
-        """Returns the same in arrays of its own."""
+        """Returns a copy in new arrays."""
         valid = None if self.valid is None else self.valid.copy()
         lost = None if self.lost is None else self.lost.copy()
         return _Sum(self.row, self.col, self.values.copy(), valid, lost)
 
     def times(self, weights: Weights) -> "_Sum":
-        """Returns the sum, in arrays of its own, times weights (H, W)."""
+        """Returns the sum times weights (H, W), in new arrays."""
         products = np.empty(self.values.shape, np.float32)
         for plane, product in zip(self.values, products, strict=True):
             opencv().multiply(plane, weights, product)
@@ -88,8 +88,8 @@ class _Sum:
         return _Sum(self.row, self.col, products, valid, lost)
 
     def add(self, axis: _Axis, other: "_Sum | None") -> None:
-        """Adds what another sum, which begins before this one or with it along an axis, has of its
-        pixels; what it has of pixels before them is nodata.
+        """Adds another sum, which begins before this one or with it along an axis, to the pixels of
+        both; its pixels before this sum are nodata.
         """
         start, length = (self.col if axis else self.row), self.shape[axis]
         if other is None or (other.col if axis else other.row) + other.shape[axis] <= start:
@@ -113,15 +113,15 @@ class Mosaic:
     def __init__(
         self, planes: int, left: int, right: int, down: TileAxis, across: TileAxis, settle: Settle
     ) -> None:
-        """Starts with nothing known.
+        """Starts without tiles.
 
         Args:
             planes: K.
             left: the first column.
-            right: the first one beyond the last.
+            right: the column after the last.
             down: tiles along rows.
             across: tiles along columns.
-            settle: is called once for each pixel that a tile answered.
+            settle: called once for each pixel that a tile covers.
         """
         self._planes, self._settle = planes, settle
         self._down = down.spans()
@@ -136,18 +136,18 @@ class Mosaic:
         """Adds a tile's answer.
 
         Args:
-            tile: its window in the scene; what lies beyond the columns is left out.
+            tile: its window in the scene; pixels beyond the columns are left out.
             values: (K, H, W).
-            valid: (H, W), where the scene has a measurement.
+            valid: (H, W), where the scene has data.
         """
         if self._lost:
             self._add_lost(tile)
         self._add(_Sum(tile.row, tile.col, values, None if valid.all() else valid))
 
     def lose(self, tile: Window) -> None:
-        """Notes that a tile cannot be read: its pixels get the mean of the other tiles there.
+        """Records that a tile cannot be read: its pixels get the mean of the other tiles there.
 
-        It may be noted before the tiles that come before it are added.
+        This may be called before earlier tiles are added.
         """
         self._lost.add(tile)
 
@@ -167,7 +167,7 @@ class Mosaic:
 
     def _add(self, tile: _Sum) -> None:
         down, across = self._down[tile.row], self._across.get(tile.col)
-        if across is None:  # it has no pixel in these columns that counts
+        if across is None:  # no pixel of these columns depends on it
             return
         counting = tile.part(_ROWS, down.first, down.end).part(_COLS, across.first, across.end)
         found = counting.times(_products(down.weights.tobytes(), across.weights.tobytes()))
@@ -183,12 +183,12 @@ class Mosaic:
         self._settle(own.window, own.values, own.valid)
 
     def finish(self) -> None:
-        """Ends some whole rows of tiles."""
+        """Ends a number of whole rows of tiles."""
         self._add_lost()
         self._beside = {}
 
     def state(self) -> State:
-        """Returns what is kept for the next row of tiles."""
+        """Returns the contributions to the next row of tiles."""
         state: State = {}
         for found in self._above.values():
             place = f"{found.row},{found.col}"
@@ -200,7 +200,7 @@ class Mosaic:
         return state
 
     def restore(self, state: State) -> None:
-        """Continues from what `state` returned."""
+        """Continues from the result of `state`."""
         for name in state:
             kind, _, place = name.partition(" ")
             if kind == "values":
@@ -209,14 +209,14 @@ class Mosaic:
                 self._above[col] = _Sum(row, col, state[name], valid, lost)
 
 
-@lru_cache(maxsize=4)  # most tiles of a scene have the same
+@lru_cache(maxsize=4)  # most tiles of a scene share one
 def _products(down: bytes, across: bytes) -> Weights:
-    """Returns a tile's weights, of those along its rows and columns."""
+    """Returns a tile's weights, the products of those along its rows and columns."""
     return np.outer(np.frombuffer(down, np.float32), np.frombuffer(across, np.float32))
 
 
 def _divide_by_known(found: _Sum) -> None:
-    """Takes the mean of the tiles that can be read, where some cannot."""
+    """Takes the mean of the other tiles, where some cannot be read."""
     if found.lost is not None:
         kept = 1 - found.lost
         known = kept > 1 - _NOTHING

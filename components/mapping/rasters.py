@@ -1,8 +1,8 @@
-"""Rasters of a map: they grow window by window, and become Cloud Optimized GeoTIFFs at the end.
+"""Rasters of a map, which grow window by window and finally become Cloud Optimized GeoTIFFs.
 
-GDAL's driver COG needs all pixels at once: they would be written without compression first, and
-read again. Here blocks are compressed when they are complete, and the file is assembled from them.
-Its tags are GDAL's own, of a small raster with the same description.
+GDAL's driver COG needs all pixels at once: they would first be written without compression, and
+read again. Here blocks are compressed as soon as they are complete, and the file is assembled from
+them. Its tags are GDAL's own, taken from a small raster with the same description.
 """
 
 import os
@@ -32,24 +32,24 @@ from components.raster.scene.gdal import gdal_env
 from components.raster.scene.grid import Grid, crs_of
 from components.raster.tiles.key import Window
 
-#: The least side of a block that GDAL's driver takes, which keeps the small raster small.
+#: Smallest side of a block that GDAL's driver accepts, which keeps the small raster small.
 _LEAST_BLOCK_PX = 128
 
 
 @dataclass(frozen=True)
 class RasterSpec:
-    """A raster of a map.
+    """Description of a map's raster.
 
     Attributes:
         name: of the file, without its suffix.
-        grid: its pixels.
+        grid: of its pixels.
         dtype: of the samples.
-        nodata: where nothing is known.
+        nodata: value of unknown pixels.
         bands: a description of each.
-        colours: of values from 0 on, for a raster of classes.
+        colours: of the values from 0 on, for a class raster.
         scale: from stored numbers to values.
         tags: of the first band.
-        overviews: pixels of smaller copies are one of four, or the mean of those that are known.
+        overviews: resampling of overviews: one of four pixels, or the mean of the known ones.
     """
 
     name: str
@@ -66,22 +66,22 @@ class RasterSpec:
 def spec_of_steps(
     name: str, grid: Grid, bands: tuple[str, ...], step: float, nodata: int
 ) -> RasterSpec:
-    """Describes a raster of numbers stored in steps, as bytes; smaller copies have means."""
+    """Describes a raster of numbers stored in steps, as bytes; its overviews have means."""
     return RasterSpec(name, grid, "uint8", nodata, bands, scale=step, overviews="mean")
 
 
 class GrowingRaster:
-    """A raster whose pixels come in columns, from the left to the right, each from top to bottom.
+    """A raster whose pixels arrive in columns from left to right, each from top to bottom.
 
-    Blocks of the first levels are compressed meanwhile. The pixels of the next one wait in a file,
-    where those of all columns meet; it and smaller ones are made at the end.
+    Blocks of the first levels are compressed meanwhile. The pixels of the next level wait in a file
+    for those of all columns; it and smaller levels are made at the end.
     """
 
     def __init__(self, spec: RasterSpec, folder: Path, compression: Compression) -> None:
-        """Describes it; `create` or `load` begin it.
+        """Prepares the raster; `create` or `load` starts it.
 
         Args:
-            spec: what it is.
+            spec: its description.
             folder: for its unfinished files.
             compression: of its blocks.
         """
@@ -96,7 +96,7 @@ class GrowingRaster:
         self._later = self._levels(later, None)
 
     def _levels(self, shapes: Sequence[Shape], halves: PixelSink | None) -> list[RasterLevel]:
-        """Returns levels of which each gives its halves to the next, and the last to a sink."""
+        """Returns levels, each of which passes its halves to the next, and the last to `halves`."""
         spec = self.spec
         coding = BlockCoding(self._compression, spec.nodata, spec.overviews)
         levels: list[RasterLevel] = []
@@ -107,33 +107,33 @@ class GrowingRaster:
         return levels
 
     def create(self) -> None:
-        """Begins with no pixel known."""
+        """Starts without pixels."""
         for level in self._growing:
             level.create()
         if self._waiting is not None:
             self._waiting.create()
 
     def write(self, window: Window, pixels: Pixels) -> None:
-        """Takes (H, W) or (C, H, W) pixels of the next window of a column."""
+        """Adds the pixels, (H, W) or (C, H, W), of the next window of a column."""
         self._growing[0].write(window, pixels if pixels.ndim == 3 else pixels[np.newaxis])
 
     def save(self, folder: Path) -> None:
-        """Writes what is not complete into a folder, and waits until the disk has the rest."""
+        """Writes incomplete blocks into a folder, and waits until the others are on disk."""
         for level in self._growing:
             level.save(folder / f"{level.path.stem}.npz")
         if self._waiting is not None:
             sync(self._waiting.path)
 
     def load(self, folder: Path) -> None:
-        """Restores what `save` wrote; what came after it is dropped."""
+        """Restores the state at `save`; drops what came after it."""
         for level in self._growing:
             level.load(folder / f"{level.path.stem}.npz")
 
     def to_cog(self, folder: Path) -> Path:
         """Writes the Cloud Optimized GeoTIFF with its overviews.
 
-        The unfinished files stay until the map is in its place: a run that is killed before that
-        continues with them.
+        The unfinished files stay until the map is in its place, so that a run that is killed before
+        can continue with them.
         """
         for level in self._growing:
             level.flush()
@@ -152,7 +152,7 @@ class GrowingRaster:
 
 
 def _shapes(count: int, grid: Grid) -> list[Shape]:
-    """Returns (C, H, W) of a raster, and of its halves until one fits into a block."""
+    """Returns (C, H, W) of a raster and of its successive halves, until one fits into a block."""
     height, width = grid.height_px, grid.width_px
     shapes = [(count, height, width)]
     while max(height, width) > blocks.BLOCK_PX:
@@ -162,7 +162,7 @@ def _shapes(count: int, grid: Grid) -> list[Shape]:
 
 
 def _small_cog(spec: RasterSpec, compression: Compression) -> bytes:
-    """Returns GDAL's COG of a raster of that description, just so large that it has an overview."""
+    """Returns GDAL's COG of a raster with that description, just large enough for an overview."""
     side = _LEAST_BLOCK_PX + 1
     profile: dict[str, Any] = {
         "driver": "GTiff",
@@ -182,7 +182,7 @@ def _small_cog(spec: RasterSpec, compression: Compression) -> bytes:
                 dataset.scales = (spec.scale,) * len(spec.bands)
             if spec.colours:
                 dataset.write_colormap(1, dict(enumerate(_palette(spec))))
-            elif len(spec.bands) > 1:  # else the fourth band would be taken for transparency
+            elif len(spec.bands) > 1:  # otherwise GDAL would take the fourth band for transparency
                 dataset.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * (
                     len(spec.bands) - 1
                 )
@@ -199,13 +199,13 @@ def _small_cog(spec: RasterSpec, compression: Compression) -> bytes:
 
 
 def _palette(spec: RasterSpec) -> Sequence[tuple[int, ...]]:
-    """Returns a colour for each of 256 values; those of no class are transparent."""
+    """Returns a colour for each of 256 values; values without a class are transparent."""
     return [*spec.colours, *[(0, 0, 0, 0)] * (256 - len(spec.colours))]
 
 
 @contextmanager
 def _gdal() -> Iterator[None]:
-    """Sets GDAL up, without its warning about a raster without a map, which the user allowed."""
+    """Sets up GDAL without its warning about a raster without a CRS, which the user allowed."""
     with warnings.catch_warnings(), gdal_env(""), translated():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         yield

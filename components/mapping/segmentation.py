@@ -1,4 +1,4 @@
-"""Maps of classes: blended probabilities to rasters of classes and of confidence."""
+"""Class maps: blended probabilities to rasters of classes and of confidence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,7 +83,7 @@ class ClassMap:
         self._masked = np.zeros(2, np.int64)
 
     def create(self) -> None:
-        """Begins a map with nothing known."""
+        """Begins an empty map."""
         for raster in self._rasters:
             raster.create()
 
@@ -120,7 +120,7 @@ class ClassMap:
             self._mosaic.add(window, planes, _known(tile))
 
     def lose(self, key: TileKey) -> None:
-        """Notes a tile that cannot be read."""
+        """Records a tile that cannot be read."""
         self._mosaic.lose(key.window)
 
     def finish(self, band: int) -> None:
@@ -144,7 +144,7 @@ class ClassMap:
         self._unfinished = kept
 
     def save(self, folder: Path) -> None:
-        """Writes what is unfinished."""
+        """Writes unfinished parts."""
         for raster in self._rasters:
             raster.save(folder)
         state: State = {**self._mosaic.state(), **self._settled.state(self._unfinished)}
@@ -152,7 +152,7 @@ class ClassMap:
         np.savez(folder / _CARRY, allow_pickle=False, **state)
 
     def load(self, folder: Path) -> None:
-        """Restores what was unfinished."""
+        """Restores unfinished parts."""
         with np.load(folder / _CARRY) as found:
             self._carry = dict(found)
         self._counts, self._masked = self._carry.pop("counts"), self._carry.pop("masked")
@@ -189,13 +189,13 @@ class ClassMap:
         return Masked("pixels", *self._masked.tolist())
 
     def picture(self, folder: Path, scene: Picture) -> Picture:
-        """Draws the finished raster of classes, from an overview."""
+        """Draws the finished class raster, from an overview."""
         shape = scene.shape[0], scene.shape[1]
         colours = np.array([*class_colours(len(self._classes)), UNKNOWN_RGB], np.uint8)
         classes = _smaller(folder / "classes.tif", shape)
         picture = np.take(colours, np.minimum(classes, len(self._classes)), axis=0)
         if self._masks:
-            # Smaller copies have means: a pixel may be masked that shows a class.
+            # Overviews of percentiles have means: a pixel with a class may count as masked.
             masked = masked_where(_smaller(folder / "unknown.tif", shape), self._config)
             picture[masked & (classes >= len(self._classes))] = MASKED_RGB
         return picture
@@ -213,11 +213,11 @@ class ClassMap:
 
 
 def _smaller(path: Path, shape: tuple[int, int]) -> npt.NDArray[Any]:
-    """Reads a finished raster of one band in that shape, from an overview."""
+    """Reads a finished raster of one band in a given shape, from an overview."""
     with opened(str(path)) as dataset:
         smaller = [it for it in dataset.overviews(1) if it * shape[0] <= dataset.height]
         step = max(smaller, default=1)
-        # A whole overview: GDAL takes a hundred times as long for pixels between them.
+        # A whole overview: GDAL takes a hundred times as long to resample to another size.
         whole = (-(-dataset.height // step), -(-dataset.width // step))
         pixels = dataset.read(1, out_shape=whole)
     rows, cols = (
@@ -228,7 +228,7 @@ def _smaller(path: Path, shape: tuple[int, int]) -> npt.NDArray[Any]:
 
 
 def class_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
-    """Describes the raster of classes: indices with a palette, and the names as tags."""
+    """Describes the class raster: indices with a palette, and the names as tags."""
     return RasterSpec(
         name="classes",
         grid=grid,
@@ -247,12 +247,12 @@ def confidence_spec(grid: Grid) -> RasterSpec:
 
 
 def probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
-    """Describes the raster of probabilities, a band for each class."""
+    """Describes the raster of probabilities, with a band for each class."""
     return spec_of_steps("probabilities", grid, classes, PROBABILITY_STEP, PROBABILITY_NODATA)
 
 
 def _known(tile: Tile) -> Mask:
-    """Returns where a model takes a tile's pixels for measured: every band is finite."""
+    """Marks a tile's pixels that count as data for a model: every band is finite."""
     if tile.pixels.dtype.kind != "f":
         return tile.valid
     finite = np.isfinite(tile.pixels)
