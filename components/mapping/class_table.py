@@ -1,6 +1,5 @@
 """Names, colours and counts of a raster's classes, for GDAL's side file and for STAC."""
 
-import re
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy.typing as npt
 from components.mapping.product import Output
 from components.raster.opencv import opencv
 from components.raster.pictures.colours import RGB
+from components.raster.stac_classes import stac_class_names
 
 #: Columns of GDAL's raster attribute table: name, type (0 integer, 2 text) and usage.
 _COLUMNS = (
@@ -25,8 +25,6 @@ _COLUMNS = (
 )
 #: Most pixels that OpenCV counts exactly: its counts are float32.
 _COUNTED_PX = 1 << 24
-#: Characters that STAC's classification extension does not allow in the name of a class.
-_NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 #: Extension of `ClassTable.stac_fields`.
 CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 
@@ -71,21 +69,18 @@ class ClassTable:
         return Output("class_table", path, "application/xml", title)
 
     def stac_fields(self) -> dict[str, Any]:
-        """Returns the classes as fields of the raster's STAC asset.
-
-        Names that become equal without the characters that STAC does not allow get their index.
-        """
-        plain = [_NO_NAME.sub("_", name) for name in self.names]
-        rows = zip(self.names, self.colours, self.counts, strict=True)
+        """Returns the classes as fields of the raster's STAC asset."""
+        plain = stac_class_names(self.names)
+        rows = zip(plain, self.names, self.colours, self.counts, strict=True)
         classes = [
             {
                 "value": index,
-                "name": plain[index] + (f"-{index}" if plain.count(plain[index]) > 1 else ""),
-                "title": name,
+                "name": name,
+                "title": title,
                 "color_hint": "".join(f"{part:02X}" for part in colour),
                 "count": count,
             }
-            for index, (name, colour, count) in enumerate(rows)
+            for index, (name, title, colour, count) in enumerate(rows)
         ]
         return {"classification:classes": classes}
 

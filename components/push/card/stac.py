@@ -1,7 +1,6 @@
 """Model as a STAC item with the machine learning model extension (MLM)."""
 
 import datetime
-import re
 from typing import Any
 
 import pystac
@@ -12,11 +11,10 @@ from stac_model.schema import MLModelExtension, MLModelProperties
 from components.push.card.card import CARD_FILE, CARD_PAGE_FILE, ModelCard
 from components.push.card.wording import inputs_text, measured_text
 from components.raster.masking import masked
+from components.raster.stac_classes import stac_class_names
 from components.raster.task import MLM_TASKS
 from serving.contract.contract import Contract
 
-#: Characters that the classification extension does not allow in the name of a class.
-_NO_NAME = re.compile(r"[^0-9A-Za-z_-]+")
 _EVERYWHERE = (-180.0, -90.0, 180.0, 90.0)
 #: Dimensions and type of the numbers in an output, by its name; the other outputs are names.
 _RESULTS = {
@@ -96,8 +94,10 @@ def _properties(card: ModelCard, contract: Contract) -> MLModelProperties:
     sizes = {"batch": -1, "height": height, "width": width, "class": len(contract.classes)}
     sizes |= {"object": -1, "edge": 4}
     classes = [
-        MLMClassification(value=at, name=_NO_NAME.sub("_", it), description=it)
-        for at, it in enumerate(contract.classes)
+        MLMClassification(value=index, name=name, description=title)
+        for index, (name, title) in enumerate(
+            zip(stac_class_names(contract.classes), contract.classes, strict=True)
+        )
     ]
     outputs = [
         ModelOutput(

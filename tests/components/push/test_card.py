@@ -194,6 +194,15 @@ def test_bands_are_a_dimension_of_the_input_and_described_by_the_item() -> None:
     assert "bands" not in of_photographs
 
 
+def test_classes_with_names_that_stac_does_not_allow_stay_distinct() -> None:
+    classes = ("bare soil", "森林", "水")
+    contract = CONTRACT.model_copy(update={"classes": classes})
+    item = stac_item(model_card(evidence(contract)), contract)
+    named = item["properties"]["mlm:output"][0]["classification:classes"]
+    assert [it["name"] for it in named] == ["bare_soil", "_-1", "_-2"]
+    assert [it["description"] for it in named] == list(classes)
+
+
 def test_ground_across_the_date_line_is_two_parts_and_unknown_ground_the_earth() -> None:
     across = stac_item(model_card(evidence(bbox=(179.0, -18.0, -178.0, -16.0))), CONTRACT)
     assert across["geometry"]["type"] == "MultiPolygon"
