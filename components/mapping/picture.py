@@ -1,12 +1,12 @@
 """Picture of a map: scene and answer side by side, with a legend and a scale bar."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from components.raster.pictures.fonts import font
+from components.raster.pictures.scale_bar import length_text, round_length
 from components.raster.pictures.sheet import Entry
 from components.raster.pictures.stretch import Picture
 
@@ -52,12 +52,6 @@ def map_picture(
     return image
 
 
-def round_length(most_m: float) -> float:
-    """Returns the largest 1, 2 or 5 times a power of ten that is not above a length."""
-    power = 10.0 ** math.floor(math.log10(most_m))
-    return max(step * power for step in (1, 2, 5) if step * power <= most_m)
-
-
 def _draw_scale(
     draw: ImageDraw.ImageDraw, corner: tuple[int, int], width_px: int, pixel_m: float
 ) -> None:
@@ -66,5 +60,4 @@ def _draw_scale(
     left, top = corner
     right = left + round(length / pixel_m)
     draw.rectangle((left, top, right, top + 4), fill=_INK)
-    text = f"{length / 1000:g} km" if length >= 1000 else f"{length:g} m"
-    draw.text((right + 8, top - 8), text, fill=_INK, font=font(_FONT_PX))
+    draw.text((right + 8, top - 8), length_text(length), fill=_INK, font=font(_FONT_PX))

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from components.raster.errors import DataError
 from components.raster.example import SPLITS
+from components.raster.pictures.scale_bar import length_text, round_length
 from components.raster.scene.grid import Floats
 from components.raster.spatial.places import TileFootprints
 
@@ -16,8 +17,6 @@ _DEGREE_M = 111_195.0
 _LEGEND_PX = 28
 _LEAST_TILE_PX = 6
 _MARGIN_PX = 16
-#: Lengths that a scale bar may have, times a power of ten.
-_ROUND = (1, 2, 5)
 
 
 def split_map(
@@ -76,14 +75,8 @@ def _draw_legend(
         text = f"{name or 'left out'} {sum(split == name for split in splits)}"
         draw.text((left + 17, top), text, fill="black", font=font)
         left += 30 + int(font.getlength(text))
-    length_m = _round_length(80 / pixels_per_m)
+    length_m = round_length(80 / pixels_per_m)
     right = size[0] - _MARGIN_PX
     draw.line((right - length_m * pixels_per_m, top + 14, right, top + 14), fill="black", width=2)
-    text = f"{length_m / 1000:g} km" if length_m >= 1000 else f"{length_m:g} m"
+    text = length_text(length_m)
     draw.text((right - font.getlength(text), top - 2), text, fill="black", font=font)
-
-
-def _round_length(length_m: float) -> float:
-    """Returns the largest round length that is not longer."""
-    power = 10.0 ** np.floor(np.log10(length_m))
-    return float(max(step * power for step in _ROUND if step * power <= length_m))

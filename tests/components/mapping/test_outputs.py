@@ -21,8 +21,8 @@ from components.mapping.class_table import ClassTable
 from components.mapping.config import MapConfig
 from components.mapping.ground_area import ground_m2
 from components.mapping.maps import map_scene
-from components.mapping.picture import round_length
 from components.mapping.stac_item import bbox_of, footprint
+from components.raster.pictures.scale_bar import round_length
 from components.raster.scene.grid import Grid
 from tests.components.mapping.networks import (
     UTM,
