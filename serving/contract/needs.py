@@ -31,15 +31,16 @@ class TrainedTiles:
             height, width = int(self.height_px[1]), int(self.width_px[1])
             return (
                 f"it has {height_px} x {width_px} pixels, and the model learnt from tiles of "
-                f"{_told(self.height_px)} x {_told(self.width_px)}: its answer would be wrong at "
-                f"another size. Cut it into such tiles (gdal_retile.py -ps {width} {height}), or "
-                "take it as a scene (skymill map, skymill batch --kind scenes)"
+                f"{range_text(self.height_px)} x {range_text(self.width_px)}: its answer would be "
+                "wrong at another size. Cut it into such tiles (gdal_retile.py -ps "
+                f"{width} {height}), or take it as a scene (skymill map, skymill batch --kind "
+                "scenes)"
             )
         if gsd_m is not None and self.gsd_m is not None and not self.is_near_gsd(gsd_m):
             return (
                 f"its pixels are {gsd_m:.4g} m apart, and the model learnt from pixels of "
-                f"{_told(self.gsd_m)} m: its answer would be wrong at another scale. Warp it to "
-                "that and cut it again (gdalwarp -tr)"
+                f"{range_text(self.gsd_m)} m: its answer would be wrong at another scale. Warp it "
+                "to that and cut it again (gdalwarp -tr)"
             )
         return ""
 
@@ -111,6 +112,7 @@ def _is_near(value: float, trained: Range) -> bool:
     return least / _MOST_FACTOR <= value <= most * _MOST_FACTOR
 
 
-def _told(trained: Range) -> str:
-    least, most = (f"{value:.4g}" for value in trained)
+def range_text(bounds: Range) -> str:
+    """Formats the least and greatest of a range; one number if they agree to four digits."""
+    least, most = (f"{value:.4g}" for value in bounds)
     return least if least == most else f"{least} to {most}"

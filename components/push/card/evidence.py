@@ -7,10 +7,11 @@ from typing import Any
 from components.gate.report import GateReport
 from components.push.card.card import CardMetrics, Data, GateOutcome, Inputs, Measured, ModelCard
 from components.push.card.config import About
-from components.push.card.wording import measured_text, range_text
+from components.push.card.wording import measured_text
 from components.raster.errors import DataError
 from components.raster.task import WITHOUT_CLASSES
 from serving.contract.contract import Contract
+from serving.contract.needs import range_text
 
 _WORST = 5
 _INTERVAL = "_interval"

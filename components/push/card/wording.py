@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from components.push.card.card import CardMetrics, Measured, ModelCard
+from serving.contract.needs import range_text
 
 
 def measured_text(metrics: CardMetrics, item: Measured) -> str:
@@ -73,9 +74,3 @@ def _lines(card: ModelCard, version: int) -> Iterator[str]:
     yield f"licence: {terms.licence or 'not stated'}"
     yield f"contact: {terms.contact or 'not stated'}"
     yield f"run {card.run_id}; data {data.fingerprint[:12]}; model {card.model_sha256[:12]}"
-
-
-def range_text(bounds: tuple[float, float]) -> str:
-    """Formats the least and greatest of a range; one number if they agree to four digits."""
-    least, most = (f"{value:.4g}" for value in bounds)
-    return least if least == most else f"{least} to {most}"
