@@ -163,7 +163,7 @@ def test_settings_of_the_loss_that_it_replaces_are_refused(task, more, idle):
         except ValidationError as error:
             return str(error)
 
-    assert f"{idle} cannot change: leave it out" in (wrong() or "")
+    assert f"{idle} cannot change: leave them out" in (wrong() or "")
 
 
 def test_class_weights_of_images_stand_beside_it():

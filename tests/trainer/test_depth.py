@@ -2,9 +2,9 @@ import keras
 import pytest
 
 from components.raster.errors import ConfigError
-from trainer.models.depth import block_name, blocks_of, learn_top, rate_factors
+from trainer.models.depth import block_name, blocks_of, rate_factors, train_top
 from trainer.training.config import Stage
-from trainer.training.stages import blocks_to_learn
+from trainer.training.stages import blocks_to_train
 
 
 def network():
@@ -55,14 +55,14 @@ def learning(body):
 
 def test_the_top_learns_and_nothing_below_it():
     body = network()
-    learn_top(body, 2, keep_norms=False)
+    train_top(body, 2, keep_norms=False)
     names = {path.split("/")[0] for path in learning(body)}
     assert names == {"block_2_expand", "block_2_expand_BN", "top", "top_BN"}
-    learn_top(body, 2, keep_norms=True)
+    train_top(body, 2, keep_norms=True)
     assert {path.split("/")[0] for path in learning(body)} == {"block_2_expand", "top"}
-    learn_top(body, 0, keep_norms=False)
+    train_top(body, 0, keep_norms=False)
     assert not learning(body)
-    learn_top(body, 4, keep_norms=False)
+    train_top(body, 4, keep_norms=False)
     assert len(learning(body)) == 5 * 4
 
 
@@ -76,8 +76,8 @@ def test_each_block_learns_slower_than_the_one_above_it():
 
 def test_a_share_of_the_blocks_is_rounded_up_and_too_many_are_reported():
     body = network()
-    assert blocks_to_learn(Stage(train="top", epochs=1, share=0.3), body) == 2
-    assert blocks_to_learn(Stage(train="all", epochs=1), body) == 4
-    assert blocks_to_learn(Stage(train="head", epochs=1), body) == 0
+    assert blocks_to_train(Stage(train="top", epochs=1, share=0.3), body) == 2
+    assert blocks_to_train(Stage(train="all", epochs=1), body) == 4
+    assert blocks_to_train(Stage(train="head", epochs=1), body) == 0
     with pytest.raises(ConfigError, match=r"top 9 blocks, but the body has 4: stem, block_1"):
-        blocks_to_learn(Stage(train="top", epochs=1, blocks=9), body)
+        blocks_to_train(Stage(train="top", epochs=1, blocks=9), body)

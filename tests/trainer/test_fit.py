@@ -135,8 +135,8 @@ def test_a_resumed_fit_ends_where_an_undisturbed_one_does(
     )
     assert seen == [3, 4, 5]
     assert history.resumed_after_epochs == 2
-    resumed = json.loads((tmp_path / "logs/resumed.json").read_text())
-    assert resumed_text(**resumed) == "resumed from epoch 2"
+    note = json.loads((tmp_path / "logs/resumed.json").read_text())
+    assert resumed_text(**note) == "resumed from epoch 2"
     for mine, theirs in zip(resumed.get_weights(), whole[0].get_weights(), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-4, atol=1e-5)
     losses = [[row.val_loss for row in each.epochs] for each in (history, whole[1])]

@@ -16,14 +16,14 @@ from tests.serving.graphs import KNOWN_OPS, ops_of
 from tests.trainer.objectives import of_classes
 from tests.trainer.presets import FAMILIES, MEAN, SIDE_PX, STDDEV, copy_preset, write_preset
 from trainer.data.bands import BandScale
-from trainer.models.depth import blocks_of, learn_top
+from trainer.models.depth import blocks_of, train_top
 from trainer.models.preset import preset_names, require_preset
 from trainer.tasks.config import SegmentationOptions
 from trainer.tasks.network import build_network
 from trainer.tasks.segmentation import Segmentation
 from trainer.training.config import Preset, Stage, TrainConfig
 from trainer.training.export import export
-from trainer.training.stages import blocks_to_learn
+from trainer.training.stages import blocks_to_train
 
 SPEC = ImageSpec(height_px=SIDE_PX, width_px=SIDE_PX)
 BANDS = ("red", "nir", "green", "blue")
@@ -142,7 +142,7 @@ def after_a_step(model, stage):
     """Returns the numeric variables of a body that a step of a stage changes."""
     keras.utils.set_random_seed(1)
     network = build_network(model, SPEC, of_classes(3))
-    learn_top(network.body, blocks_to_learn(stage, network.body), keep_norms=True)
+    train_top(network.body, blocks_to_train(stage, network.body), keep_norms=True)
     trained = network.trained()
     before = {each.path: each.numpy() for each in network.body.weights}
     # One step of a whole network takes less time than the trace of its graph.

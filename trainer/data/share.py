@@ -27,7 +27,9 @@ class Share:
         """
         if self.count == 1:
             return batches
-        return batches.flat_map(lambda batch: tf.data.Dataset.from_tensor_slices(self._mine(batch)))
+        return batches.flat_map(
+            lambda batch: tf.data.Dataset.from_tensor_slices(self._own_rows(batch))
+        )
 
     def part(self, batch_size: int) -> int:
         """Returns the number of rows that `of` returns for a batch of this size."""
@@ -44,7 +46,7 @@ class Share:
         piece = tf.cast(number % self.pieces, tf.int32) + self.index * self.pieces
         return number // self.pieces, tf.stack([piece * self.part(batch_size), batch_size])
 
-    def _mine(self, batch: tf.Tensor) -> tf.Tensor:
+    def _own_rows(self, batch: tf.Tensor) -> tf.Tensor:
         return tf.reshape(batch, (self.count, self.pieces, -1))[self.index]
 
 
@@ -59,7 +61,7 @@ def distributed(
     cluster = cluster_of(strategy)
     if cluster is None:
         whole = batches(WHOLE)
-        if _reads_itself(strategy):
+        if _is_single_cpu(strategy):
             return whole
         return strategy.experimental_distribute_dataset(whole)
     workers = len(cluster.workers)
@@ -68,8 +70,8 @@ def distributed(
     return strategy.distribute_datasets_from_function(lambda _: batches(share))
 
 
-def _reads_itself(strategy: tf.distribute.Strategy) -> bool:
-    """Checks whether the strategy is one replica on a processor, whose memory has the batches.
+def _is_single_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Checks whether the strategy is one replica on a CPU, whose memory already has the batches.
 
     There is nothing to distribute then. The iterators by which TensorFlow fetches batches to
     devices are further data sets, which it tunes (`trainer.data.ahead`).

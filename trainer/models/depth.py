@@ -47,7 +47,7 @@ def block_name(layer_name: str) -> str | None:
     return f"conv_{match['pair']}" if match["pair"] else match[0]
 
 
-def learn_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
+def train_top(body: keras.Model, blocks: int, keep_norms: bool) -> None:
     """Makes the last blocks of a body trainable, and no others.
 
     Args:

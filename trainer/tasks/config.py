@@ -164,6 +164,6 @@ def default_options(task: Task) -> TaskOptions:
     return options_type(task)()
 
 
-def tasks_that(trait: str) -> tuple[Task, ...]:
+def tasks_with_trait(trait: str) -> tuple[Task, ...]:
     """Returns the tasks whose options have a trait, such as `smooths`."""
     return tuple(task for task, options in _TYPES.items() if getattr(options, trait))

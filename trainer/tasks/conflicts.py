@@ -3,7 +3,7 @@
 from components.raster.task import Task
 from trainer.augment.config import Augment, chosen_views
 from trainer.imbalance.config import Imbalance
-from trainer.tasks.config import TaskOptions, default_options, options_type, tasks_that
+from trainer.tasks.config import TaskOptions, default_options, options_type, tasks_with_trait
 
 
 def conflict(task: Task, augment: bool | Augment, imbalance: Imbalance) -> str | None:
@@ -14,7 +14,7 @@ def conflict(task: Task, augment: bool | Augment, imbalance: Imbalance) -> str |
 def _with_views(task: Task, augment: bool | Augment) -> str | None:
     views = chosen_views(augment)
     for name, trait in (("mixup", "mixes_whole"), ("cutmix", "mixes_parts")):
-        known = tasks_that(trait)
+        known = tasks_with_trait(trait)
         if views is not None and getattr(views, name) is not None and task not in known:
             return (
                 f"train.model.augment.{name} makes no sense for {task}, where the truth of two "
@@ -35,7 +35,7 @@ def _with_imbalance(task: Task, imbalance: Imbalance) -> str | None:
         ("focal_gamma", imbalance.focal_gamma is not None),
     ):
         if is_set and options.weighting is None:
-            known = ", ".join(tasks_that("weighting"))
+            known = ", ".join(tasks_with_trait("weighting"))
             return f"train.imbalance.{name} is for {known}, not for {task}"
     return None
 
@@ -55,6 +55,6 @@ def beside_own_loss(task: Task, options: TaskOptions | None, imbalance: Imbalanc
     if not idle:
         return None
     return (
-        f"train.loss is one of your own, which {' and '.join(idle)} cannot change: leave it out, "
-        "or have the loss take it as an argument"
+        f"train.loss is your own loss, which {' and '.join(idle)} cannot change: leave them out, "
+        "or make them arguments of the loss"
     )

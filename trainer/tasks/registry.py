@@ -8,7 +8,7 @@ from components.raster.image import ImageSpec
 from components.raster.task import Task, part_of_task
 from trainer.imbalance.emphasis import Emphasis
 from trainer.tasks.board import Board
-from trainer.tasks.config import TaskOptions, default_options, tasks_that
+from trainer.tasks.config import TaskOptions, default_options, tasks_with_trait
 from trainer.tasks.objective import Objective, ObjectiveInputs
 
 
@@ -54,7 +54,7 @@ def make_objective(
             f"train.task.name is {chosen.name}, but the source gives {task} examples: leave "
             "train.task out, or change the source's target or columns."
         )
-    if smoothing and task not in tasks_that("smooths"):
+    if smoothing and task not in tasks_with_trait("smooths"):
         raise ConfigError(
             f"train.label_smoothing is {smoothing}, but it is for the classes of whole images, and "
             f"the source gives {task} examples; leave it out."

@@ -14,7 +14,7 @@ from trainer.models.config import Backbone as Backbone
 from trainer.models.config import Model
 from trainer.models.config import Preset as Preset
 from trainer.models.config import SmallCnn as SmallCnn
-from trainer.tasks.config import TaskOptions, options_type, tasks_that
+from trainer.tasks.config import TaskOptions, options_type, tasks_with_trait
 from trainer.tasks.conflicts import beside_own_loss, conflict
 from trainer.tasks.measures_config import CustomLoss, CustomTrainingMetric
 
@@ -75,7 +75,7 @@ class Stage(Frozen):
     )
 
     @model_validator(mode="after")
-    def _top_says_how_much(self) -> "Stage":
+    def _top_needs_an_amount(self) -> "Stage":
         given = (self.blocks is not None) + (self.share is not None)
         if self.train == "top" and given != 1:
             raise ValueError("a stage of train: top needs either blocks or share")
@@ -296,7 +296,7 @@ class TrainConfig(Frozen):
         return steps
 
     @model_validator(mode="after")
-    def _passes_are_not_compiled_together(self) -> "TrainConfig":
+    def _xla_or_accumulate(self) -> "TrainConfig":
         if self.xla == "on" and self.accumulate > 1:
             raise ValueError(
                 "xla: on compiles the batches of an update into one program, which may hold all "
@@ -315,7 +315,7 @@ class TrainConfig(Frozen):
         return metrics
 
     @model_validator(mode="after")
-    def _a_loss_is_whole(self) -> "TrainConfig":
+    def _own_loss_takes_no_settings(self) -> "TrainConfig":
         changes = {
             "label_smoothing": self.label_smoothing > 0,
             "imbalance.focal_gamma": self.imbalance.focal_gamma is not None,
@@ -323,8 +323,8 @@ class TrainConfig(Frozen):
         idle = [name for name, is_set in changes.items() if is_set]
         if self.loss is not None and idle:
             raise ValueError(
-                f"loss is one of your own, which {' and '.join(idle)} cannot change: leave it out, "
-                "or have the loss take it as an argument"
+                f"loss is your own loss, which {' and '.join(idle)} cannot change: leave them out, "
+                "or make them arguments of the loss"
             )
         return self
 
@@ -332,9 +332,9 @@ class TrainConfig(Frozen):
         """Returns why the configuration does not suit a task, in words; None if it does."""
         if self.temperature == "auto" and not options_type(task).scales:
             return f"temperature: auto scales the probabilities of an image, and {task} has none"
-        if self.conformal is not None and task not in (known := tasks_that("has_one_truth")):
+        if self.conformal is not None and task not in (known := tasks_with_trait("has_one_truth")):
             return f"train.conformal is for {' and '.join(known)}, not for {task}: leave it out"
-        if self.ensemble is not None and task not in (known := tasks_that("pools")):
+        if self.ensemble is not None and task not in (known := tasks_with_trait("pools")):
             return (
                 f"train.ensemble averages the answers of its members, and those of {task} have no "
                 f"mean: leave it out; it is for {', '.join(known)}"

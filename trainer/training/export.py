@@ -69,13 +69,13 @@ def _weights(*models: keras.Model | None) -> tf.Module:
     variables = [variable.value for model in found for variable in model.variables]
     layers = [layer for model in found for layer in model._flatten_layers()]
     holder = tf.Module()
-    # The models share most of what they read.
-    read = [*variables, *filter(_reads_more, layers)]
+    # The models share most of their variables.
+    read = [*variables, *filter(_may_read_tables, layers)]
     holder.read = [*{id(one): one for one in read}.values()]
     return holder
 
 
-def _reads_more(layer: keras.layers.Layer) -> bool:
+def _may_read_tables(layer: keras.layers.Layer) -> bool:
     """Checks whether a layer may read more than Keras's variables, such as a table."""
     package = type(layer).__module__.partition(".")[0]
     children = layer._trackable_children().values()

@@ -57,7 +57,7 @@ def explained_failures(
     ) as error:
         if is_full_disk(error):  # TensorFlow has one class for disks and memory
             raise DiskFull(full_disk(error, {})) from error
-        if _is_of_memory(error):
+        if _is_out_of_memory(error):
             message = out_of_memory(batch_size, replicas, accumulate, precision, first_line(error))
             raise OutOfMemory(message) from error
         if "ollective" not in str(error):
@@ -152,7 +152,7 @@ def write_bad_batch(log_dir: str, epoch: int, step: int, keys: Sequence[str]) ->
         json.dump({"epoch": epoch, "batch": step, "keys": list(keys)}, file, indent=2)
 
 
-def _is_of_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     named = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     return named or _MEMORY.search(str(error)) is not None
 

@@ -119,7 +119,7 @@ class StageRun:
         context, stage = self._context, self._phase.stage
         batches = self._batches_from(position)
         while position.progress.is_under_way(self._number, stage, context.config.early_stopping):
-            position = self._learn(position, batches)
+            position = self._train(position, batches)
             position = self._judge(position)
         return position
 
@@ -159,7 +159,7 @@ class StageRun:
             distributed(self._strategy, lambda share: source.epochs(size, seed, epoch, skip, share))
         )
 
-    def _learn(self, position: Position, batches: Iterator[Any]) -> Position:
+    def _train(self, position: Position, batches: Iterator[Any]) -> Position:
         """Runs the remaining steps of the epoch."""
         context = self._context
         if position.step == 0:

@@ -8,7 +8,7 @@ import keras
 
 from components.raster.errors import ConfigError
 from trainer.data.dataset import ExampleSource
-from trainer.models.depth import blocks_of, learn_top, rate_factors
+from trainer.models.depth import blocks_of, rate_factors, train_top
 from trainer.training.config import Stage
 
 #: The sources of training and evaluation.
@@ -34,7 +34,7 @@ class Phase:
     factors: Callable[[Sequence[keras.Variable]], Sequence[float]]
 
 
-def blocks_to_learn(stage: Stage, body: keras.Model) -> int:
+def blocks_to_train(stage: Stage, body: keras.Model) -> int:
     """Returns the number of a body's blocks, counted from the output, that a stage trains.
 
     Raises:
@@ -74,12 +74,12 @@ def phase_of(
     Raises:
         ConfigError: the body has fewer blocks than the stage names.
     """
-    blocks = blocks_to_learn(stage, body)
+    blocks = blocks_to_train(stage, body)
     decay = layer_decay if stage.layer_decay is None else stage.layer_decay
     return Phase(
         stage=stage,
         model=model,
-        begin=lambda: learn_top(body, blocks, keep_norms),
+        begin=lambda: train_top(body, blocks, keep_norms),
         sources=sources,
         factors=lambda variables: rate_factors(body, variables, decay),
     )

@@ -30,7 +30,7 @@ class StepLoop:
         self._model = model
         self._strategy: tf.distribute.Strategy = model.distribute_strategy
         step = model.train_step if parts == 1 else accumulated_step(model, parts)
-        self._learn = tf.function(step, jit_compile=True) if xla else step
+        self._step = tf.function(step, jit_compile=True) if xla else step
         # AutoGraph finds nothing to convert, and would look at every call of Keras.
         self._train = tf.function(self._train_steps, autograph=False)
         self._test = tf.function(self._test_step, autograph=False)
@@ -79,7 +79,7 @@ class StepLoop:
 
     def _train_step(self, batches: Iterator[Any]) -> tf.Tensor:
         """Trains on one batch; returns bool []: whether loss and weights are numbers after it."""
-        results = self._strategy.run(self._learn, args=(next(batches),))
+        results = self._strategy.run(self._step, args=(next(batches),))
         # Each replica knows the loss of its own rows; the sum is not a number if any loss is not.
         loss = self._strategy.reduce(tf.distribute.ReduceOp.SUM, results["loss"], axis=None)
         # A finite loss may have a gradient that is not finite. Without checking the weights, the

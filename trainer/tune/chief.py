@@ -92,7 +92,7 @@ class RecordingService(OracleServicer):
                 mine = self.oracle.ongoing_trials.get(request.tuner_id)
                 if mine is None or mine.trial_id != name:
                     return answer  # no trial left, or none yet
-                if not self._was_given_back(name):
+                if not self._was_returned(name):
                     self._handouts[name] += 1
                 if self._handouts[name] <= _MOST_HANDOUTS:
                     return answer
@@ -106,7 +106,7 @@ class RecordingService(OracleServicer):
             self.ended += 1
             return answer
 
-    def _was_given_back(self, trial_id: str) -> bool:
+    def _was_returned(self, trial_id: str) -> bool:
         try:
             os.remove(self._paths.given_back(trial_id))
         except FileNotFoundError:
