@@ -22,7 +22,7 @@ from components.evaluation.extracts import (
     Reading,
     load,
 )
-from components.evaluation.failing import noted
+from components.evaluation.failing import take_failures
 from components.evaluation.metrics import TaskScores
 from components.evaluation.own_metrics import OwnScores
 from components.evaluation.paired import McNemar, mcnemar
@@ -83,7 +83,7 @@ def evaluate(
     while CANDIDATE not in found.failures:
         reading = _reading(config, compared, grouping)
         _measure(config, compared, reading, files, output_dir, make_pipeline, shared)
-        failed = noted(output_dir)
+        failed = take_failures(output_dir)
         if not failed:
             measured = load_results(config, found, compared, output_dir)
             corrupted = corruption_slices(

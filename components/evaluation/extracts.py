@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils.shared import Shared
 
-from components.evaluation.failing import describe, note, reason
+from components.evaluation.failing import describe, reason, record_failure
 from components.evaluation.metrics import SEED
 from components.evaluation.model import EvaluatedModel
 from components.evaluation.own_metric_config import CustomMetric
@@ -156,7 +156,7 @@ class PredictFn(beam.DoFn):
                     planes = bool(self._reading.frames[model.name].decided)
                     answers[model.name] = served.answers(batch, planes)
                 except Exception as error:  # as in `load`: a graph may raise anything
-                    note(self._folder, model.name, describe(served, batch, path, error))
+                    record_failure(self._folder, model.name, describe(served, batch, path, error))
             if len(answers) < len(self._models):
                 return
             for index, serialized in enumerate(batch):

@@ -35,14 +35,14 @@ def describe(model: EvaluatedModel, batch: Sequence[bytes], path: str, error: Ex
     )
 
 
-def note(folder: str, model: str, failure: str) -> None:
+def record_failure(folder: str, model: str, failure: str) -> None:
     """Writes a model's failure to a folder that all workers share."""
     tf.io.gfile.makedirs(folder)
     with tf.io.gfile.GFile(f"{folder}/{_PREFIX}{model}.json", "w") as file:
         json.dump({"model": model, "failure": failure}, file)
 
 
-def noted(folder: str) -> Mapping[str, str]:
+def take_failures(folder: str) -> Mapping[str, str]:
     """Returns the recorded failures, by model, and deletes the notes."""
     found = {}
     for path in sorted(tf.io.gfile.glob(f"{folder}/{_PREFIX}*.json")):

@@ -7,7 +7,7 @@ from typing import Self
 
 import numpy as np
 
-from components.explanation.image import shown
+from components.explanation.image import model_picture
 from components.explanation.model import ExplainedModel
 from components.explanation.occlusion import occlusion
 from components.explanation.superpixels import SuperpixelFit, kernel_shap, lime, superpixels
@@ -66,7 +66,7 @@ def by_regions(model: ExplainedModel, image: bytes, target: str = "") -> HeatMap
     """Explains an answer by XRAI, on integrated gradients."""
     [found] = model.explain([image], target)
     heats = HeatMaps.of_graph(found).heats
-    heat = xrai(shown(image, model.contract.image), heats[GRADIENTS])
+    heat = xrai(model_picture(image, model.contract.image), heats[GRADIENTS])
     return HeatMaps(found.explained, found.score, {"xrai": scaled_heat(heat)})
 
 

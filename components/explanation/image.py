@@ -12,7 +12,7 @@ from components.raster.payload import decode_payload
 from components.raster.pictures.stretch import Picture, choose_bands, picture_of, stretch_of
 
 
-def shown(image: bytes, spec: ImageSpec) -> Picture:
+def model_picture(image: bytes, spec: ImageSpec) -> Picture:
     """Returns the picture (H, W, 3) of an encoded image in the shape of a model's input.
 
     Args:

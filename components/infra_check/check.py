@@ -50,8 +50,8 @@ def check_model(
     facts = {"examples": len(images)}
     if not images:
         return GateReport(GATE, (_no_examples(config),), facts)
-    with ThreadPoolExecutor(1) as beside:  # a server takes seconds to start
-        reference = beside.submit(_in_process, reference_dir, inputs)
+    with ThreadPoolExecutor(1) as executor:  # a server takes seconds to start
+        reference = executor.submit(_in_process, reference_dir, inputs)
         served = _serve(served_dir, inputs, lambda: reference.result().answers, config)
     return GateReport(GATE, (*reference.result().findings, *served), facts)
 

@@ -26,7 +26,7 @@ from components.mapping.segmentation import ClassMap
 from components.mapping.settled import settled_bytes
 from components.mapping.stac_item import stac_item
 from components.mapping.thumbnail import SceneThumbnail
-from components.mapping.unknown import check_tells_unknown
+from components.mapping.unknown import check_detects_unknown
 from components.raster.errors import ConfigError, DataError
 from components.raster.library_errors import LibraryError
 from components.raster.location import is_remote, local_path
@@ -129,7 +129,7 @@ def map_scene(
         ConfigError: model and settings do not fit together.
     """
     _check_name(source.scene_id)
-    check_tells_unknown(model.contract, config)
+    check_detects_unknown(model.contract, config)
     view = view_for(source, model.contract, config.reading)
     identity, target = identity_of(view, model, config), output / source.scene_id
     found = _finished(target, source.scene_id, identity)

@@ -52,7 +52,7 @@ def answers(
     At most `model.requests` batches are in progress, and one more is read ahead.
     """
 
-    def asked(tiles: Sequence[Tile]) -> tuple[Sequence[Tile], TileAnswers]:
+    def predicted(tiles: Sequence[Tile]) -> tuple[Sequence[Tile], TileAnswers]:
         return tiles, model.answer(tiles, view)
 
-    return several_ahead(asked, batches, model.requests)
+    return several_ahead(predicted, batches, model.requests)

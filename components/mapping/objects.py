@@ -114,7 +114,7 @@ class ObjectMap:
         """Writes the merged objects."""
         grid = self._grid
         self._merged = merge(_together(self._found), grid.height_px, grid.width_px)
-        layers = [self._features(), *([self._looked_at()] if self._masks else [])]
+        layers = [self._features(), *([self._tile_features()] if self._masks else [])]
         formats = self._config.vectors
         return [output for layer in layers for output in write_vectors(layer, formats, folder)]
 
@@ -164,7 +164,7 @@ class ObjectMap:
         placed = np.asarray(geometries, object)
         return Features("objects", "Objects", kind, self._grid.crs, placed, columns)
 
-    def _looked_at(self) -> Features:
+    def _tile_features(self) -> Features:
         """Returns the tiles with their percentiles, and whether each is masked."""
         rows = self._tile_percentiles
         columns = {"unknown_percentile": rows[:, 4] * PERCENTILE_STEP, "masked": self._is_masked}

@@ -83,7 +83,9 @@ def gather(
         for band, found in _bands(task, layout, columns, progress.band):
             measured, lost = _gather_band(task, model, config, found, progress.layout == 0)
             product.finish(band)
-            done = progress.done + len(layout.bands[band].tiles) * len(_asked(columns, product))
+            done = progress.done + len(layout.bands[band].tiles) * len(
+                _tile_columns(columns, product)
+            )
             progress = replace(
                 _next(progress, task.layouts),
                 done=done,
@@ -159,18 +161,19 @@ def _bands(
         for number, band in enumerate(layout.bands)
         for row in band.tiles
     }
-    part = replace(layout.parts(columns, first), cols=_asked(columns, task.product))
+    part = replace(layout.parts(columns, first), cols=_tile_columns(columns, task.product))
     tiles = read_tiles(task.view, part, memory_bytes=_ALL_AT_ONCE)
     yield from groupby(tiles, lambda tile: band_of[tile.key.window.row])
 
 
-def _asked(columns: Columns, product: Product) -> range:
+def _tile_columns(columns: Columns, product: Product) -> range:
+    """Returns the numbers of the tile columns to predict for a part of a map."""
     return columns.tiles if product.blends else columns.own
 
 
 def _count(task: SceneTask) -> int:
     return sum(
-        len(_asked(columns, task.product)) * len(layout.plan.rows)
+        len(_tile_columns(columns, task.product)) * len(layout.plan.rows)
         for layout in task.layouts
         for columns in layout.columns
     )

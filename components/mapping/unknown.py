@@ -31,7 +31,7 @@ MASKED_ENTRY = ("unknown imagery", MASKED_RGB)
 Percentiles = npt.NDArray[np.float32]
 
 
-def check_tells_unknown(contract: Contract, config: MapConfig) -> None:
+def check_detects_unknown(contract: Contract, config: MapConfig) -> None:
     """Refuses to mask the maps of a model that does not detect unknown imagery.
 
     Raises:

@@ -143,7 +143,7 @@ def _from_server(
     any_size: bool,
 ) -> Iterator[ExplainedLine]:
     from components.explanation.heat_maps import HeatMaps
-    from components.explanation.image import shown
+    from components.explanation.image import model_picture
     from components.raster.errors import SkymillError
     from components.raster.image import ImageSpec
     from serving.client import connect, read_image
@@ -165,7 +165,7 @@ def _from_server(
         for path in files:
             try:
                 image = read_image(path, reading)
-                picture = shown(image, spec)
+                picture = model_picture(image, spec)
                 [found] = client.explain([image], target=target, version=version)
                 maps = HeatMaps.of_graph(found)
             except (SkymillError, OSError) as error:
@@ -185,7 +185,7 @@ def _from_model(
     pattern: str,
 ) -> Iterator[ExplainedLine]:
     from components.explanation.heat_maps import METHODS
-    from components.explanation.image import shown
+    from components.explanation.image import model_picture
     from components.explanation.training_examples import learnt_examples
     from components.raster.errors import ConfigError, SkymillError
     from serving.client import read_image
@@ -199,7 +199,7 @@ def _from_model(
             if learnt is not None:
                 yield _examples_entry(path, model, image, learnt, place_of(path))
                 continue
-            picture = shown(image, model.contract.image)
+            picture = model_picture(image, model.contract.image)
             found = METHODS[method](model, image, target)
         except ConfigError:
             raise  # a package is missing, for every image alike
@@ -234,7 +234,7 @@ def _examples_entry(
     path: Path, model: "ExplainedModel", image: bytes, learnt: "LearntExamples", place: Path
 ) -> ExplainedLine:
     """Writes the sheet of the training examples behind one answer."""
-    from components.explanation.image import shown
+    from components.explanation.image import model_picture
     from components.explanation.training_examples import behind_answers
     from components.raster.pictures.sheet import Card, contact_sheet
 
@@ -247,8 +247,8 @@ def _examples_entry(
         card
         for side, row in rows.items()
         for card in (
-            Card(shown(image, spec), f"{behind.answer}: {side}"),
-            *(Card(shown(it.image, spec), f"{it.label} {it.value:+.3g}") for it in row),
+            Card(model_picture(image, spec), f"{behind.answer}: {side}"),
+            *(Card(model_picture(it.image, spec), f"{it.label} {it.value:+.3g}") for it in row),
         )
     ]
     contact_sheet(cards, columns=_CARDS).save(file)

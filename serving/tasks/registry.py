@@ -47,8 +47,8 @@ def read_predictions(
         raise AnswerError(f"The model returned {max(sizes)} answers for {count} images.")
     rows = ({name: outputs[name][index] for name in found.outputs} for index in range(count))
     predictions = [found.read(row, model_version) for row in rows]
-    said = read_reliability(outputs, count)
-    if said is None:
+    reliabilities = read_reliability(outputs, count)
+    if reliabilities is None:
         return predictions
     made: list[Any] = predictions
-    return [replace(it, reliability=of) for it, of in zip(made, said, strict=True)]
+    return [replace(it, reliability=of) for it, of in zip(made, reliabilities, strict=True)]

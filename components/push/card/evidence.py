@@ -134,7 +134,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
     sign = -1 if lower_is_better else 1
     # A slice of one wrong example must not displace one that is known to be worse.
     slices.sort(key=lambda it: (not it.differs, sign * (it.value or 0.0), it.slice))
-    beside = {*_COUNTS, f"{headline}_low", f"{headline}_high"}
+    elsewhere = {*_COUNTS, f"{headline}_low", f"{headline}_high"}
     values = whole["candidate"]
     per_class: dict[str, dict[str, float | None]] = {name: {} for name in contract.classes}
     for name, value in values.items():
@@ -146,7 +146,7 @@ def _metrics(document: Mapping[str, Any], contract: Contract) -> CardMetrics:
         headline=headline,
         lower_is_better=lower_is_better,
         overall=overall,
-        all={it: value for it, value in values.items() if "/" not in it and it not in beside},
+        all={it: value for it, value in values.items() if "/" not in it and it not in elsewhere},
         classes={name: found for name, found in per_class.items() if found},
         worst=tuple(slices[:_WORST]),
         others_worse=sum(it.differs for it in slices[_WORST:]),

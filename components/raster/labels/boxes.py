@@ -173,17 +173,17 @@ def place_boxes(
     frame = shapely.box(0, 0, width, height)
     cut = shapely.intersection(labels.geometries[own], frame)
     inside = shapely.area(cut) > 0
-    beside = tuple(
+    outside = tuple(
         labels.reject(
             place,
             Reason.OUTSIDE_IMAGE,
-            f"it lies beside {named.name}, which has {height} x {width} pixels.",
+            f"it lies outside {named.name}, which has {height} x {width} pixels.",
         )
         for place in own[~inside].tolist()
     )
     upright = _upright(cut[inside], orientation, size_px)
     shapes, unknown = keep_known(labels, upright, own[inside], class_names)
-    return shapes, (*beside, *unknown)
+    return shapes, (*outside, *unknown)
 
 
 def _upright(

@@ -205,8 +205,8 @@ def _undeclared_encoding(path: str) -> str | None:
         header = file.read(_CODE_PAGE_AT + 1)
     if header[_CODE_PAGE_AT:] not in _NO_CODE_PAGES:
         return None
-    beside = (table.with_suffix(suffix) for suffix in (".cpg", ".CPG"))
-    named = next((it.read_text(errors="replace").strip() for it in beside if it.is_file()), "")
+    side_files = (table.with_suffix(suffix) for suffix in (".cpg", ".CPG"))
+    named = next((it.read_text(errors="replace").strip() for it in side_files if it.is_file()), "")
     return None if _is_encoding(named) else "utf-8"
 
 

@@ -176,8 +176,8 @@ def _neighbourhoods(places: TileFootprints) -> Iterator[tuple[Indexes, _Flat]]:
         members = np.flatnonzero((rows == row) & (cols == col))
         lons, lats = places.centres[members].T
         # Longitudes are averaged relative to the first, which is safe across the date line.
-        beside = lons + np.round((lons[0] - lons) / 360) * 360
-        yield members, _Flat(float(beside.mean()), float(lats.mean()))
+        unrolled = lons + np.round((lons[0] - lons) / 360) * 360
+        yield members, _Flat(float(unrolled.mean()), float(lats.mean()))
 
 
 def _nearest_flat(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.explanation.image import shown
+from components.explanation.image import model_picture
 from components.raster.errors import DataError
 from components.raster.image import ImageSpec
 from tests.components.models import image_bytes
@@ -11,4 +11,4 @@ from tests.components.models import image_bytes
 @pytest.mark.parametrize("image", [b"no image", image_bytes(0.5)[:33]])
 def test_an_image_that_pillow_cannot_read_is_refused(image):
     with pytest.raises(DataError, match="cannot be drawn"):
-        shown(image, ImageSpec(height_px=8, width_px=8))
+        model_picture(image, ImageSpec(height_px=8, width_px=8))
