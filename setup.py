@@ -38,6 +38,7 @@ SERVER = [
     "aiohttp>=3.9",
     "grpcio-health-checking>=1.66",
     "keras>=3.15,<4",
+    "ngh2>=0.3,<0.4",  # may change its interface until 1.0
     "prometheus-client>=0.20",
     "simplejpeg>=1.8",
     "tensorflow>=2.21,<2.22",

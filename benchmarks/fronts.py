@@ -3,7 +3,7 @@
     python -m benchmarks fronts [--seconds 3] [--rounds 5]
 
 Fronts that answer every request with the same bytes take turns under the load of the serving
-benchmark: the two that the embedded server is built on, and the least that Python can do on bare
+benchmark: those that the embedded server is built on, and the least that Python can do on bare
 sockets. The latter check nothing, so a usable front lies in between.
 """
 
@@ -33,7 +33,34 @@ _PREFACE_BYTES = 24
 
 
 async def grpc_aio() -> int:
-    """Serves by grpc.aio, as the embedded server does; returns the port."""
+    """Serves by grpc.aio, as the embedded server does without ngh2; returns the port."""
+    from serving.server.grpcio_server import GrpcioServer
+
+    return await _started(GrpcioServer(_config(), _methods()))
+
+
+async def http2_server() -> int:
+    """Serves by the embedded server's own calls on ngh2; returns the port."""
+    from serving.server.http2_server import Http2Server
+    from serving.server.in_flight import BytesInFlight
+
+    in_flight = BytesInFlight(_config().max_bytes_in_flight)
+    return await _started(Http2Server(_config(), in_flight, _methods()))
+
+
+async def _started(server: Any) -> int:
+    port: int = await server.start()
+    _kept.append(server)
+    return port
+
+
+def _config() -> Any:
+    from serving.server.config import ServerConfig
+
+    return ServerConfig(model_base=Path(), grpc_port=0)
+
+
+def _methods() -> dict[str, Any]:
     import grpc
 
     async def predict(messages: object, context: Any) -> bytes:
@@ -41,15 +68,7 @@ async def grpc_aio() -> int:
         return _MESSAGE
 
     handler = grpc.stream_unary_rpc_method_handler(predict)
-    service = "tensorflow.serving.PredictionService"
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(service, {"Predict": handler}),)
-    )
-    port: int = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    _kept.append(server)
-    return port
+    return {"/tensorflow.serving.PredictionService/Predict": handler}
 
 
 async def aiohttp_server() -> int:
@@ -136,6 +155,7 @@ def bare(protocol: type[asyncio.Protocol]) -> Callable[[], Awaitable[int]]:
 #: Each front with the protocol of its clients.
 FRONTS: dict[str, tuple[str, Callable[[], Awaitable[int]]]] = {
     "gRPC: grpc.aio": ("grpc", grpc_aio),
+    "gRPC: ngh2": ("grpc", http2_server),
     "gRPC: bare HTTP/2": ("grpc", bare(BareHttp2)),
     "REST: aiohttp": ("rest", aiohttp_server),
     "REST: bare HTTP/1.1": ("rest", bare(BareHttp1)),

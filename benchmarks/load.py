@@ -72,7 +72,7 @@ class RestConnection:
         buffer = self._buffer + data
         head_end = buffer.find(b"\r\n\r\n")
         if head_end >= 0:
-            at = buffer.index(b"Content-Length: ") + 16
+            at = buffer.lower().index(b"content-length: ") + 16
             length = int(buffer[at : buffer.index(b"\r\n", at)])
             if len(buffer) >= head_end + 4 + length:
                 self._buffer = b""

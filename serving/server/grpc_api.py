@@ -1,9 +1,10 @@
 """TensorFlow Serving's gRPC services on top of a Predictor."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -18,6 +19,7 @@ from serving.client.wire_tensors import encode_tensor
 from serving.server.config import ServerConfig
 from serving.server.errors import Code, ListenError, ServingError
 from serving.server.grpc_calls import Calls
+from serving.server.grpcio_server import GrpcioServer
 from serving.server.in_flight import BytesInFlight
 from serving.server.manager import VersionStatus
 from serving.server.metrics import ServerMetrics
@@ -31,7 +33,6 @@ _PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 _MODEL_SERVICE = "tensorflow.serving.ModelService"
 _HEALTH_NAMES = ("", _PREDICTION_SERVICE, _MODEL_SERVICE)
 
-_STREAMS_A_CONNECTION = 256  # beyond it, a client waits until one of its own streams ends
 _CLOSE_S = 0.5  # for calls that remain after all requests are answered
 
 
@@ -43,21 +44,19 @@ class GrpcApi:
         self._metrics = metrics
         self._model_name = model_name
 
-    def services(self, calls: Calls) -> tuple[grpc.GenericRpcHandler, ...]:
-        """Returns TensorFlow Serving's services, without the methods that are not implemented."""
-        prediction = {
-            "Predict": calls.handler(predict_pb2.PredictRequest, self.predict),
-            "GetModelMetadata": calls.handler(
+    def methods(self, calls: Calls) -> dict[str, grpc.RpcMethodHandler]:
+        """Returns TensorFlow Serving's methods by path, without those that are not implemented."""
+        return {
+            f"/{_PREDICTION_SERVICE}/Predict": calls.handler(
+                predict_pb2.PredictRequest, self.predict
+            ),
+            f"/{_PREDICTION_SERVICE}/GetModelMetadata": calls.handler(
                 get_model_metadata_pb2.GetModelMetadataRequest, self.metadata
             ),
+            f"/{_MODEL_SERVICE}/GetModelStatus": calls.handler(
+                get_model_status_pb2.GetModelStatusRequest, self.status
+            ),
         }
-        model = {
-            "GetModelStatus": calls.handler(get_model_status_pb2.GetModelStatusRequest, self.status)
-        }
-        return (
-            grpc.method_handlers_generic_handler(_PREDICTION_SERVICE, prediction),
-            grpc.method_handlers_generic_handler(_MODEL_SERVICE, model),
-        )
 
     async def predict(self, request: Any, under_way: Request) -> predict_pb2.PredictResponse:
         """Runs a signature."""
@@ -137,16 +136,13 @@ class Health:
         self._servicer = health.aio.HealthServicer()
         self._state = health_pb2.HealthCheckResponse.NOT_SERVING
 
-    def service(self, calls: Calls) -> grpc.GenericRpcHandler:
-        """Returns the service; its calls have the same limits as all others."""
+    def methods(self, calls: Calls) -> dict[str, grpc.RpcMethodHandler]:
+        """Returns the methods by path; their calls have the same limits as all others."""
         request = health_pb2.HealthCheckRequest
-        return grpc.method_handlers_generic_handler(
-            "grpc.health.v1.Health",
-            {
-                "Check": calls.handler(request, self.check, always=True),
-                "Watch": calls.stream(request, self._servicer.Watch),
-            },
-        )
+        return {
+            "/grpc.health.v1.Health/Check": calls.handler(request, self.check, always=True),
+            "/grpc.health.v1.Health/Watch": calls.stream(request, self._servicer.Watch),
+        }
 
     async def check(self, request: Any, under_way: Request) -> health_pb2.HealthCheckResponse:
         """Returns the state of the server, or of one of its services."""
@@ -172,17 +168,13 @@ async def grpc_server(
 ) -> AsyncIterator[Endpoint]:
     """Runs the gRPC server during the block."""
     calls = Calls(config, in_flight)
-    server = grpc.aio.server(options=_options(config))
-    services = GrpcApi(predictor, metrics, config.model_name).services(calls)
-    server.add_generic_rpc_handlers((*services, health_state.service(calls)))
-    host = f"[{config.host}]" if ":" in config.host else config.host
+    api = GrpcApi(predictor, metrics, config.model_name)
+    server = _server(config, in_flight, {**api.methods(calls), **health_state.methods(calls)})
     try:
-        port = server.add_insecure_port(f"{host}:{config.grpc_port}")
-    except RuntimeError as error:
-        raise ListenError(
-            "gRPC", config.host, config.grpc_port, "in use, or no such address"
-        ) from error
-    await server.start()
+        port = await server.start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ListenError("gRPC", config.host, config.grpc_port, reason) from error
     watching = asyncio.create_task(calls.watch())
 
     async def drain() -> None:
@@ -201,18 +193,22 @@ async def grpc_server(
         await server.stop(0)
 
 
-def _options(config: ServerConfig) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", config.max_request_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
-        ("grpc.max_allowed_incoming_connections", config.max_connections),
-        ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
-        # The client is notified, and reconnects for its next request.
-        ("grpc.max_connection_idle_ms", max(1, int(1000 * config.idle_timeout_s))),
-        # SO_REUSEPORT shares connections between servers: only for processes of the same server.
-        ("grpc.so_reuseport", int(config.supervisor_pid is not None)),
-    ]
+class _Server(Protocol):
+    async def start(self) -> int: ...
+
+    async def stop(self, grace_s: float) -> None: ...
+
+
+def _server(
+    config: ServerConfig,
+    in_flight: BytesInFlight,
+    methods: Mapping[str, grpc.RpcMethodHandler],
+) -> _Server:
+    if config.grpc_library == "grpcio" or find_spec("ngh2") is None:
+        return GrpcioServer(config, methods)
+    from serving.server.http2_server import Http2Server
+
+    return Http2Server(config, in_flight, methods)
 
 
 def _target(spec: model_pb2.ModelSpec) -> RequestedModel:

@@ -1,7 +1,7 @@
 """Unary gRPC calls, from the first byte of a message until the client has received the answer.
 
-gRPC's core receives messages by itself and reports a message only when it is complete. So this
-module limits the number of slow arrivals; a message that has arrived counts as bytes in flight.
+A handler sees a message only when it is complete. So this module limits the number of slow
+arrivals; a message that has arrived counts as bytes in flight.
 """
 
 import asyncio

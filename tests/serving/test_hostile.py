@@ -19,7 +19,7 @@ import pytest
 from tensorflow.core.framework import tensor_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from benchmarks.load import frame, literal_headers
+from benchmarks.load import frame
 from serving.client import connect
 from tests.serving.conftest import RunningServer, copy_version, wait_until
 from tests.serving.models import BLUE, RED
@@ -283,31 +283,23 @@ def test_bodies_that_stay_unfinished_leave_room_for_small_requests(server: Runni
     assert b"HTTP/1.1 408 " in answers
 
 
-def test_messages_that_stay_unfinished(server: RunningServer) -> None:
+@pytest.mark.parametrize("library", ["ngh2", "grpcio"])
+def test_messages_that_stay_unfinished(
+    serve_versions: Callable[..., RunningServer], colours: Path, library: str
+) -> None:
     """Four may wait until their time is up; the others are refused at once."""
+    http2 = pytest.importorskip("tests.serving.http2", exc_type=ImportError)
+    limits = {"max_request_bytes": 4 * MB, "max_bytes_in_flight": 16 * MB}
+    server = serve_versions({5: colours}, transfer_timeout_s=0.8, grpc_library=library, **limits)
     parts = urlsplit(server.grpc)
-    headers = literal_headers(
-        [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", "/tensorflow.serving.PredictionService/Predict"),
-            (":authority", "h"),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-        ]
-    )
-    opening = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"")
     half = b"\x00" + (3 * MB).to_bytes(4, "big") + b"only the beginning"
-    answers: list[bytes] = []
+    statuses: list[str] = []
 
     def send() -> None:
-        with socket.create_connection((str(parts.hostname), parts.port or 0)) as connection:
-            connection.settimeout(10)
-            connection.sendall(opening + frame(1, 4, 1, headers) + frame(0, 0, 1, half))
-            answer = b""
-            while b"grpc-status" not in answer:
-                answer += connection.recv(1000)
-            answers.append(answer.partition(b"grpc-status\x01")[2][:1])
+        with http2.raw_client(parts.hostname, parts.port) as client:
+            path = "/tensorflow.serving.PredictionService/Predict"
+            headers, _ = client.answer(client.call(path, half, end=False))
+            statuses.append(headers["grpc-status"])
 
     with innocents(server):
         threads = [threading.Thread(target=send) for _ in range(9)]
@@ -315,5 +307,5 @@ def test_messages_that_stay_unfinished(server: RunningServer) -> None:
             thread.start()
         for thread in threads:
             thread.join(30)
-    exhausted, exceeded = b"8", b"4"
-    assert sorted(answers) == [exceeded] * 4 + [exhausted] * 5
+    exhausted, exceeded = "8", "4"
+    assert sorted(statuses) == [exceeded] * 4 + [exhausted] * 5

@@ -32,16 +32,28 @@ from serving.server.errors import ListenError
 from tests.serving.conftest import RunningServer, copy_version, wait_until
 from tests.serving.models import BLUE, CLASSES, GREEN, RED
 
+SETTINGS: dict[str, Any] = {
+    "labels": {"stable": 4, "canary": "latest", "gone": 99},
+    "max_request_bytes": 100_000,
+}
+
 
 @pytest.fixture(scope="module")
 def server(
     serve_versions: Callable[..., RunningServer], colours: Path, numbers_model: Path
 ) -> RunningServer:
-    return serve_versions(
-        {4: numbers_model, 5: colours},
-        labels={"stable": 4, "canary": "latest", "gone": 99},
-        max_request_bytes=100_000,
-    )
+    return serve_versions({4: numbers_model, 5: colours}, **SETTINGS)
+
+
+@pytest.fixture(scope="module", params=["ngh2", "grpcio"])
+def grpc_server(
+    serve_versions: Callable[..., RunningServer],
+    colours: Path,
+    numbers_model: Path,
+    request: pytest.FixtureRequest,
+) -> RunningServer:
+    library = {"grpc_library": request.param}
+    return serve_versions({4: numbers_model, 5: colours}, **SETTINGS, **library)
 
 
 def ask(server: RunningServer, path: str, body: Any = None) -> tuple[int, Any]:
@@ -206,8 +218,8 @@ def test_an_answer_over_rest_that_takes_too_long_is_given_up_and_counted(
 
 
 @pytest.fixture
-def channel(server: RunningServer) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(server.grpc.removeprefix("grpc://")) as channel:
+def channel(grpc_server: RunningServer) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(grpc_server.grpc.removeprefix("grpc://")) as channel:
         yield channel
 
 
