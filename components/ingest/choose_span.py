@@ -1,4 +1,4 @@
-"""Choice of the one span of a configured source that a run reads."""
+"""Choice of the span of a configured source that a run reads."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -25,12 +25,12 @@ Config = TypeVar("Config", bound=Spanned)
 def choose_span(config: Config) -> Config:
     """Replaces patterns by the chosen span's own paths, and sets its name in `span`.
 
-    Every place of the source follows, those of labels too. A source without a pattern stays as it
-    is. Call it once, where a run begins: what is newest may change.
+    This applies to every path of the source, including those of labels. A source without a pattern
+    stays unchanged. Call it once, where a run begins, since the newest span may change.
 
     Raises:
-        DataError: no such span is there.
-        ConfigError: a span is requested and the source has no pattern.
+        DataError: there is no such span.
+        ConfigError: a span is requested but the source has no pattern.
     """
     place = config.source.uri
     if not has_pattern(place):

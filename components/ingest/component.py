@@ -23,12 +23,12 @@ class IngestSpec(ComponentSpec):
 
 
 class Ingest(BaseBeamComponent):
-    """Brings the configured source into the form of the example spec.
+    """Converts the configured source to the form of the example spec.
 
     Args:
-        config: what to read and how.
-        fingerprint: `fingerprint_dataset(config.source)`, taken before the pipeline starts: it
-            makes unchanged data a cache hit, and changed data none, on every orchestrator.
+        config: of ingest.
+        fingerprint: `fingerprint_dataset(config.source)`, taken before the pipeline starts: on
+            every orchestrator, it makes unchanged data a cache hit and changed data a miss.
     """
 
     SPEC_CLASS = IngestSpec

@@ -1,4 +1,4 @@
-"""Driver of ingest: properties to configuration to shards."""
+"""Executor of the Ingest node: from its properties to shards."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -35,8 +35,8 @@ class Executor(BeamNodeExecutor):
     """Reads `config` and `fingerprint`; fills `examples` and `rejects`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, properties: Mapping[str, Any]) -> None:
-        """Raises DataError where the source as a whole cannot be read, or differs from the one that
-        the run was started for, and for nothing else."""
+        """Raises DataError only if the source as a whole cannot be read, or differs from the data
+        for which the run was started."""
         config = IngestConfig.model_validate_json(properties["config"])
         examples = outputs["examples"]
         rejects = outputs["rejects"]
@@ -64,15 +64,15 @@ def run_ingest(
     """Ingests all of a source into the two folders and returns the summary.
 
     Args:
-        config: what to read and how.
-        started_for: fingerprint of the data that the run was started for; None for any data.
+        config: of ingest.
+        started_for: fingerprint of the data for which the run was started; None for any data.
         examples_uri: the folder of examples.
         rejects_uri: the folder of rejects, summary and report.
         make_pipeline: makes the Beam pipeline that reads.
 
     Raises:
         DataError: the source as a whole cannot be read.
-        SourceChanged: it differs from those data, or was changed before all of it was read.
+        SourceChanged: it differs from those data, or changed before all of it was read.
     """
     source = Snapshot.take(config)
     if source.is_complete:
@@ -122,7 +122,7 @@ def _conclude(
     paths: ShardPaths,
     of_shards: IngestSummary,
 ) -> IngestSummary:
-    """Adds the listing's own results, and publishes classes, groups, summary and report."""
+    """Adds the results of the listing, and publishes classes, groups, summary and report."""
     units = {} if config.image.bands is None else _units(config.image, listing.scalings)
     listed = IngestSummary(
         rejects=_count(listing),

@@ -13,14 +13,14 @@ from components.raster.spatial.rules import SplitRule
 
 
 def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None) -> str:
-    """Computes a sha256 in hex that changes when, and only when, ingest's input changes.
+    """Computes a sha256 in hex that changes if, and only if, ingest's input changes.
 
-    It covers each image's key, truth, split, group, slice features and content, and what could not
-    be listed. Content is hashed for local files; a remote file counts by the store's own checksum,
-    or generation, or size and time where the store has no more. If a
-    file has no known state, 32 random digits and a hyphen precede. No TensorFlow is loaded.
-    Of scenes it covers every file of every band and its catalogue entry, the files of
-    labels and the area of interest; of any source the areas that its split is drawn by.
+    It covers each image's key, truth, split, group, slice features and content, and items that
+    could not be listed. Content is hashed for local files; a remote file counts by the store's own
+    checksum or generation, or by size and time if the store has no more. If a file has no known
+    state, 32 random digits and a hyphen precede the hash. TensorFlow is not loaded.
+    For scenes it covers every file of every band and its catalogue entry, the files of labels and
+    the area of interest; for any source, the areas by which its split is drawn.
 
     Raises:
         DataError: the source as a whole cannot be read.
@@ -32,12 +32,12 @@ def fingerprint_dataset(source: SourceConfig, split_by: SplitRule | None = None)
 def fingerprint_input(
     source: SourceConfig, split_by: SplitRule | None = None, found: Any = None
 ) -> FingerprintInput:
-    """Returns what a fingerprint covers.
+    """Returns the files and entries that a fingerprint covers.
 
     Args:
-        source: what is read.
+        source: to read.
         split_by: the rule of its splits.
-        found: what the source's family finds; None looks now.
+        found: result of the family's `find`; None calls it now.
 
     Raises:
         DataError: the source as a whole cannot be read.
@@ -72,5 +72,5 @@ def fingerprint_with(
 
 
 def same_data(one: str, other: str) -> bool:
-    """Checks whether two fingerprints are of the same data, as far as file states show."""
+    """Checks whether two fingerprints are of the same data, as far as file states tell."""
     return one.rpartition("-")[2] == other.rpartition("-")[2]

@@ -1,4 +1,4 @@
-"""Finishing of shards: a written shard gets its final name, less the copies that leak.
+"""Finishing of shards: a written shard gets its final name, without copies that leak.
 
 Copies are known once every shard is written. A reader never sees half a file.
 """
@@ -32,7 +32,7 @@ class ShardFinisher:
     def finish(self, written: WrittenShard, surplus: Sequence[Copy]) -> None:
         """Publishes a shard without its surplus copies, which become rejects, and its summary.
 
-        A retry finds what is already published, and leaves it.
+        A retry leaves files that are already published.
         """
         copies = {copy.position: copy for copy in surplus}
         for code, split in enumerate(SPLITS):

@@ -48,8 +48,8 @@ def look(
     Args:
         config: of ingest.
         count: examples at most; there may be half as many rejects.
-        bands: to show as red, green and blue, or one as grey; of rasters only. Default: red,
-            green and blue where there are such, else the first three.
+        bands: to show as red, green and blue, or one as grey; only for rasters. Default: red,
+            green and blue if there are such bands, else the first three.
         side_px: of each picture.
 
     Raises:
@@ -82,7 +82,7 @@ def look_at_keys(
 
     Args:
         config: of ingest.
-        texts: what stands below an example, by its key.
+        texts: caption of each example, by its key.
         bands, side_px: as in `look`.
 
     Raises:
@@ -136,7 +136,7 @@ def look_at_tiles(
 
     Args:
         config: of ingest, with a source of scenes.
-        scene_id: which scene; default: the first.
+        scene_id: of the scene; default: the first.
         bands: as in `look`.
 
     Raises:
@@ -199,7 +199,7 @@ def _cards(
 
 
 def _share(valid: Mask) -> str:
-    """Formats a percentage that is 100 only where every pixel is valid."""
+    """Formats a percentage that is 100 only if every pixel is valid."""
     share = float(valid.mean())
     return f"{share:.0%}" if share in (0, 1) else f"{min(max(share, 0.001), 0.999):.1%}"
 
@@ -219,7 +219,7 @@ def _shown(config: IngestConfig, bands: Sequence[str]) -> tuple[int, ...]:
 def _with_truth(
     picture: Picture, truth: Truth, classes: Sequence[str], image: ImageSpec
 ) -> Picture:
-    """Draws the picture and its truth as fitted to the model's image; padding is magenta."""
+    """Draws the picture and its truth, fitted to the model's image; padding is magenta."""
     fitted = fit_picture(picture, image, NODATA_RGB)
     if truth.mask is not None:
         ignore = ignore_value(len(classes))
@@ -232,7 +232,7 @@ def _with_truth(
 
 
 def _text(sample: DecodedExample, classes: Sequence[str]) -> str:
-    """Formats split and truth; text too long for a card is cut off at its end."""
+    """Formats split and truth; the end of long text is cut off."""
     truth = sample.truth
     text = ", ".join(truth.names(classes)) or sample.record.key
     if truth.number is not None:

@@ -1,7 +1,7 @@
 """Process pool for shards on one machine.
 
-Beam's own worker processes import Beam and its cloud clients for many seconds before they take
-their first element; these import what turns images into examples, and nothing else.
+Beam's own worker processes import Beam and its cloud clients for many seconds before their first
+element; these import only the code that converts images to examples.
 """
 
 import multiprocessing
@@ -23,8 +23,7 @@ _SHARDS_A_PROCESS = 4  # shards that a process writes in the time that it takes 
 
 
 def process_count(wanted: int, shards: int) -> int:
-    """Returns how many processes share `shards`, of as many as are `wanted`; 0 is as many as are
-    of use."""
+    """Returns the number of processes for `shards`: `wanted`, or the useful number if that is 0."""
     return min(wanted or worthwhile(shards), shards)
 
 
@@ -40,7 +39,7 @@ class Writer(Protocol[Written_co]):
 
 
 def import_early(libraries: Sequence[str]) -> None:
-    """Begins to import what the processes of `in_processes` need, and returns at once."""
+    """Starts importing the libraries for the processes of `in_processes`, and returns at once."""
     if isinstance(_context(libraries), ForkServerContext):
         forkserver.ensure_running()
 
@@ -52,13 +51,13 @@ def in_processes(
     processes: int,
     libraries: Sequence[str] = (),
 ) -> Iterator[Written]:
-    """Yields what a writer returns for each block, in any order.
+    """Yields a writer's result for each block, in any order.
 
     Args:
         make_writer: called once in each process; importable by its name.
-        arguments: of it; hashable.
+        arguments: of `make_writer`; hashable.
         blocks: the work.
-        processes: how many share it.
+        processes: number of processes that share it.
         libraries: modules that on Linux are imported once for all processes.
     """
     pool = ProcessPoolExecutor(processes, mp_context=_context(libraries))
@@ -68,17 +67,17 @@ def in_processes(
         for task in tasks:
             yield task.result()
         is_done = True
-    finally:  # Idle processes end on their own; others still write where the caller may clean up.
+    finally:  # Idle processes end by themselves; others still write where the caller may clean up.
         pool.shutdown(wait=not is_done, cancel_futures=True)
 
 
 def _context(libraries: Sequence[str]) -> BaseContext:
-    """Returns the way to start processes.
+    """Returns the method to start processes.
 
-    A fork of a process in which TensorFlow has worked may hang; a fresh interpreter never does.
-    Nor does a fork of a server that has only imported libraries: TensorFlow starts its threads with
-    the first operation, and those that the import of NumPy, OpenCV and Arrow starts are made for
-    forks. The frameworks of macOS are not.
+    A fork of a process in which TensorFlow has run may hang; a fresh interpreter never does. Nor
+    does a fork of a server that has only imported libraries: TensorFlow starts its threads with the
+    first operation, and the threads that NumPy, OpenCV and Arrow start on import survive forks. The
+    frameworks of macOS do not.
     """
     if not libraries or sys.platform != "linux":
         return multiprocessing.get_context("spawn")

@@ -1,4 +1,4 @@
-"""Shards: from records to files, the unit of work of ingest, without any framework."""
+"""Shards: from records to files; the unit of work of ingest, without a framework."""
 
 import uuid
 from collections import Counter
@@ -34,7 +34,7 @@ class ShardPaths:
         return storage.join(self.partial, layout.LISTING_FILE)
 
     def read_log(self, shard: int) -> str:
-        """Returns the file with the entries of the fingerprint that a finished shard tells."""
+        """Returns the file with the entries of the fingerprint that a finished shard reports."""
         return storage.join(self.partial, f"{shard:05d}-{layout.READ_LOG_FILE}")
 
     def summary(self, shard: int) -> str:
@@ -75,12 +75,12 @@ def read_line(paths: ShardPaths, block: ShardRange) -> bytes:
 
 
 class ShardWriter:
-    """Writes shards, each under a name of its own for every attempt.
+    """Writes shards, each attempt under a unique name.
 
     Args:
-        config_json: the IngestConfig, as the workers of every runner can take it.
+        config_json: the IngestConfig, in a form for the workers of any runner.
         classes: class names in the order of their indices.
-        paths: where to read the listing and write.
+        paths: of the listing and the output.
     """
 
     def __init__(self, config_json: str, classes: tuple[str, ...], paths: ShardPaths) -> None:
@@ -89,7 +89,7 @@ class ShardWriter:
         self._convert = family_of(config.source).converter(config, classes)
 
     def write(self, block: ShardRange) -> WrittenShard:
-        """Reads the block's records and images, and writes a file a split."""
+        """Reads the block's records and images, and writes one file per split."""
         folder = storage.join(self._paths.partial, f"{block.shard:05d}-{uuid.uuid4().hex}")
         storage.make_folder(folder)
         rows: list[DigestRow] = []
@@ -120,9 +120,9 @@ class ShardWriter:
 
 
 def import_libraries_early(config: IngestConfig, shards: int, processes: int) -> None:
-    """Begins the imports of the processes that `written_shards` will start, if it will start any.
+    """Starts the imports for the processes of `written_shards`, if there will be any.
 
-    They take as long as the writing of some shards, and meanwhile the work is prepared.
+    They take as long as writing several shards; the work is prepared meanwhile.
     """
     if process_count(processes, shards) > 1:
         import_early(_libraries_of(config))
@@ -138,11 +138,11 @@ def written_shards(
     """Writes shards in processes of this machine, in any order.
 
     Args:
-        config_json: as of `ShardWriter`.
-        classes: as of `ShardWriter`.
-        paths: as of `ShardWriter`.
+        config_json: as in `ShardWriter`.
+        classes: as in `ShardWriter`.
+        paths: as in `ShardWriter`.
         blocks: the shards.
-        processes: how many share them; one is this one, 0 as many as are of use.
+        processes: number of processes; 1: this process only, 0: as many as are useful.
     """
     count = process_count(processes, len(blocks))
     if count > 1:

@@ -1,7 +1,7 @@
 """Snapshots: consistency of a source between the start of a run and the end of reading.
 
 The fingerprint of a run names its data, in caches and in the provenance of models. It is taken
-before the run, and files may come, go and change until ingest has read the last of them.
+before the run, and files may be added, removed or changed until ingest has read the last of them.
 """
 
 import os
@@ -24,7 +24,7 @@ from components.raster.location import local_path
 _NAMED = 3
 _MOST_AT_ONCE = 1024  # files whose checksums are held
 _START_AGAIN = (
-    "Nothing of it was kept. Run again once nobody writes there; a run that is started by a marker "
+    "Nothing was kept. Run again once nobody writes there; a run that is started by a marker "
     "(skymill watch) waits for the end of an upload."
 )
 
@@ -38,7 +38,7 @@ class Snapshot:
     """Contents of a source and checksums of its files, before ingest reads any of them.
 
     Attributes:
-        found: what the source's family has found; the basis of the listing.
+        found: result of the family's `find`; the basis of the listing.
     """
 
     config: IngestConfig
@@ -64,18 +64,18 @@ class Snapshot:
 
     @property
     def is_complete(self) -> bool:
-        """Tells whether the fingerprint is known before workers have read anything."""
+        """True if the fingerprint is known before workers have read anything."""
         return next(iter(self._covered.read_whole()), None) is None
 
     def require(self, started_for: str | None, told: Iterable[bytes] = ()) -> str:
-        """Returns the fingerprint of these data.
+        """Returns the fingerprint of the data.
 
         Args:
-            started_for: fingerprint of the data that the run was started for; None for any.
-            told: the entries that workers tell, as digests, of the very bytes that they read.
+            started_for: fingerprint of the data for which the run was started; None for any.
+            told: digests of the entries that workers report for the bytes that they read.
 
         Raises:
-            SourceChanged: it was started for other data.
+            SourceChanged: the run was started for other data.
         """
         found = fingerprint_with(self._checksums, self._entries_beside, told)
         if started_for is None:
@@ -83,16 +83,16 @@ class Snapshot:
         if not same_data(started_for, found):
             newest = max(self._covered.files(), key=_changed_at, default="")
             raise SourceChanged(
-                f"{self.config.source.uri} has changed since this run was started: it was "
-                f"started for data with the fingerprint {started_for}, and they have "
-                f"{found} now (changed last: {newest or 'no file'}). {_START_AGAIN}"
+                f"{self.config.source.uri} has changed since this run was started: the "
+                f"fingerprint of its data was {started_for} then and is {found} now "
+                f"(changed last: {newest or 'no file'}). {_START_AGAIN}"
             )
         return started_for
 
     def require_unchanged(self) -> None:
-        """Raises SourceChanged if a file was changed, came or went since the snapshot was taken.
+        """Raises SourceChanged if a file was changed, added or removed since the snapshot.
 
-        Files that workers read whole are left to `require`: whatever becomes of them later.
+        Files that workers read whole are left to `require`; later changes of them do not matter.
         """
         covered = fingerprint_input(self.config.source, self.config.split_by, self.found)
         now = _marks_after(self._marks, list(covered.looked_at()))
@@ -102,8 +102,8 @@ class Snapshot:
         return self._covered.entries_beside(checksums_of, self.config.classes)
 
     def _checksums(self, paths: Iterable[str]) -> Iterator[str]:
-        """Yields the checksum of each file. Those that were left out by their class are read now,
-        since nothing but the fingerprint depends on their content."""
+        """Yields the checksum of each file. Those that were left out for their class are read now,
+        since only the fingerprint depends on their content."""
         for some in batched(paths, _MOST_AT_ONCE):
             unmarked = content_checksums(path for path in some if path not in self._marks)
             for path in some:
@@ -117,7 +117,7 @@ def _marks_of(paths: Iterable[str]) -> dict[str, FileMark]:
 
 
 def _changed_at(path: str) -> int:
-    """Returns when a local file was last changed; its folder tells when it was removed."""
+    """Returns when a local file was last changed; for a removed file, its folder."""
     for place in (local_path(path), os.path.dirname(local_path(path))):
         try:
             status = os.stat(place)
@@ -128,7 +128,7 @@ def _changed_at(path: str) -> int:
 
 
 def _marks_after(before: Mapping[str, FileMark], files: Sequence[str]) -> dict[str, FileMark]:
-    """Marks files; reads only those that may have changed since they got their mark in `before`."""
+    """Marks files; reads only those that may have changed since their mark in `before`."""
     proven = {
         path: before[path] for path in files if path in before and _is_proven(path, before[path])
     }
@@ -152,8 +152,8 @@ def _changed(before: Mapping[str, FileMark], after: Mapping[str, FileMark]) -> s
 def _same(before: FileMark, after: FileMark | None) -> bool:
     """Checks whether a file had one content between the two marks.
 
-    A file system in user space may give a file another inode at any time, so the inode alone
-    tells nothing; a file that was written anew is not the same, even if its content came back.
+    A file system in user space may assign a file another inode at any time, so the inode alone
+    means nothing; a rewritten file is not the same, even if its content was restored.
     """
     if after is None or before.checksum != after.checksum:
         return False

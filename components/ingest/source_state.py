@@ -1,8 +1,8 @@
 """Cheap check whether a source has changed since the last run, without reading its files.
 
-It covers the very files that the fingerprint covers; a file counts by its size and times, of a
-local one also by its inode. Data in the same state have the same fingerprint, unless the clock
-was set back. The converse does not hold: a touched file looks new.
+It covers the same files as the fingerprint; a file counts by its size and times, a local one also
+by its inode. Data in the same state have the same fingerprint, unless the clock was set back. The
+converse does not hold: a touched file looks new.
 """
 
 import os
@@ -21,7 +21,7 @@ from components.raster.location import is_remote, local_path
 from components.raster.spatial.rules import SplitRule
 
 _MISSING = "!missing"
-#: A store may note times in whole seconds.
+#: Resolution of times: a store may record whole seconds.
 _STORE_TICK_S = 2.0
 
 
@@ -41,12 +41,12 @@ class SourceState:
 
 
 class Stamp(NamedTuple):
-    """State of a file, found without reading it.
+    """State of a file, determined without reading it.
 
     Attributes:
         state: changes whenever the content may have changed.
         changed: time of the last change, in seconds since 1970.
-        is_proof: two looks that found this state saw the same content. False of a file that is
+        is_proof: the same state at two times proves the same content. False for a file that is
             missing, has just been written, or lies on a web server.
     """
 
@@ -58,7 +58,7 @@ class Stamp(NamedTuple):
 def source_state(source: SourceConfig, split_by: SplitRule | None = None) -> SourceState:
     """Lists a source.
 
-    Files on web servers are not queried: there the catalogue or manifest shows what is new.
+    Files on web servers are not queried: their catalogue or manifest shows what is new.
 
     Raises:
         DataError: the source as a whole cannot be read.

@@ -2,12 +2,12 @@
 
 A family is a kind of source: class folders, chips, scenes, and so on. To add one:
 
-1. Write its configuration, a `SourceOptions` with a `kind` of its own, and its `Family`
-   (`components.ingest.records.family`), both in a room of their own. A family of photographs is a
-   subclass of `Photographs` that only finds its images; one of scenes a subclass of `TiledScenes`.
+1. Write its configuration, a `SourceOptions` with a new `kind`, and its `Family`
+   (`components.ingest.records.family`), in a new folder. A family of photographs is a subclass of
+   `Photographs` that only finds its images; one of scenes, a subclass of `TiledScenes`.
 2. Add the configuration to `SourceConfig` in `config.py`, and the family to `_FAMILIES` here.
 
-No phase of ingest, and no other package, asks for the kind of a source.
+No phase of ingest, and no other package, checks the kind of a source.
 """
 
 from collections.abc import Mapping
@@ -19,8 +19,8 @@ from components.ingest.records.family import AnyFamily
 from components.ingest.records.record import Listing
 from components.ingest.records.survey import Survey
 
-#: By kind, the module and the class of the family. Only the family in use is imported: those of
-#: rasters bring GDAL, which photographs do without.
+#: Module and class of each kind's family. Only the family in use is imported: those of rasters load
+#: GDAL, which photographs do not need.
 _FAMILIES: Mapping[str, tuple[str, str]] = {
     "folders": ("photographs.source", "FolderPhotographs"),
     "manifest": ("photographs.manifest", "ManifestPhotographs"),
@@ -42,11 +42,11 @@ def family_of(source: SourceConfig) -> AnyFamily:
 
 
 def list_source(config: IngestConfig, found: Any = None) -> Listing:
-    """Lists everything that the configured source names, sorted by key; no image is read.
+    """Lists all items of the configured source, sorted by key; no image is read.
 
     Args:
         config: of ingest.
-        found: what the source's family finds; None looks now.
+        found: result of the family's `find`; None calls it now.
 
     Raises:
         DataError: the source as a whole cannot be read, or names no image.
@@ -58,8 +58,8 @@ def list_source(config: IngestConfig, found: Any = None) -> Listing:
 def survey(config: IngestConfig) -> Survey:
     """Surveys the splits of the configured source, before anything is ingested.
 
-    It reads headers and labels, and no pixel of a scene; of photographs and chips it reads the
-    files for copies.
+    It reads headers and labels, but no pixels of scenes; it reads photographs and chips to detect
+    copies.
 
     Raises:
         DataError: the source cannot be read, or its split would leak.

@@ -1,10 +1,10 @@
-"""Ingest on Beam: an element is a whole shard, so that Beam's cost by element does not count.
+"""Ingest on Beam: an element is a whole shard, so Beam's cost per element is negligible.
 
     blocks -> WriteShards -> (surplus copies, once for all) -> FinishShard
 
-A shard is written under a name of its own for each attempt and gets its final name when all
-shards are known, less the copies that leak between splits: a retried bundle leaves no second copy,
-and a reader never sees half a file.
+Each attempt writes a shard under a unique name. It gets its final name when all shards are known,
+without the copies that leak between splits: a retried bundle leaves no second copy, and a reader
+never sees half a file.
 """
 
 from argparse import ArgumentParser
@@ -24,7 +24,7 @@ from components.ingest.shard import ShardPaths, ShardWriter, WrittenShard, writt
 class IngestOptions(PipelineOptions):
     """`--ingest_processes=N`: number of processes that share a Beam worker's shards.
 
-    With 0 it is as many as the machine has cores and there is work for.
+    0 means as many as the machine has cores and there is work for.
     """
 
     @classmethod
@@ -33,13 +33,13 @@ class IngestOptions(PipelineOptions):
 
 
 def processes_of(pipeline: beam.Pipeline) -> int:
-    """Returns the number of processes that a pipeline's options want, as `IngestOptions`."""
+    """Returns the number of processes in a pipeline's `IngestOptions`."""
     wanted: int = pipeline.options.view_as(IngestOptions).ingest_processes
     return wanted
 
 
 class WriteShards(beam.DoFn):
-    """ShardRange -> WrittenShard; with several processes, a bundle of them at a time."""
+    """ShardRange -> WrittenShard; with several processes, a bundle at a time."""
 
     def __init__(
         self, config_json: str, classes: tuple[str, ...], paths: ShardPaths, processes: int

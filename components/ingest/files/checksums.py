@@ -1,4 +1,4 @@
-"""Checksums that represent the content of files, local or remote."""
+"""Checksums that represent the content of local or remote files."""
 
 import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from components.raster.fingerprint import FileMark, marks_of_files
 from components.raster.location import is_remote
 
 WEB = ("http://", "https://")
-#: Represents content without any known state.
+#: Represents content whose state is unknown.
 UNKNOWN = "?"
 _WEB_TIMEOUT_S = 30.0
 _STATE_HEADERS = ("ETag", "Last-Modified", "Content-Length")
@@ -20,18 +20,18 @@ _MOST_AT_ONCE = 1024  # files whose checksums are held
 
 
 def content_checksums(uris: Iterable[str]) -> Iterator[str]:
-    """Yields, in order, the sha256 of local files, and a state that represents the content of
-    remote ones."""
+    """Yields, in order, the sha256 of each local file, or a state that represents the content of
+    a remote one."""
     return (mark.checksum for mark in content_marks(uris))
 
 
 def content_marks(uris: Iterable[str]) -> Iterator[FileMark]:
-    """Yields `content_checksums` with the state of each local file before it was read."""
+    """Yields `content_checksums`, with the state of each local file before it was read."""
     parts = batched(uris, _MOST_AT_ONCE)
     for some_remote, alike in groupby(parts, lambda part: any(map(is_remote, part))):
         if some_remote:
             yield from chain.from_iterable(map(_marks_of_part, alike))
-        else:  # in one go, since it learns how slow the files are to read
+        else:  # in one call, which learns how slow the files are to read
             yield from marks_of_files(chain.from_iterable(alike))
 
 
@@ -51,7 +51,7 @@ def _remote_checksums(uris: Sequence[str]) -> dict[str, str]:
 
 
 def _web_checksum(url: str) -> str:
-    """Returns a web server's state of a file, without its content."""
+    """Returns a file's state on a web server, without fetching its content."""
     request = urllib.request.Request(url, method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=_WEB_TIMEOUT_S) as answer:

@@ -1,8 +1,8 @@
 """tf.Examples and TFRecords as bytes.
 
-One message kind written field by field is several times faster than filling protocol objects, and
-the wire format is fixed (protobuf.dev/programming-guides/encoding; tensorflow/core/example/
-example.proto and feature.proto; the record in tensorflow/core/lib/io/record_writer.h).
+Writing this one kind of message field by field is several times faster than filling protocol
+objects, and the wire format is fixed (protobuf.dev/programming-guides/encoding; tensorflow/core/
+example/example.proto and feature.proto; the record in tensorflow/core/lib/io/record_writer.h).
 """
 
 import hashlib
@@ -121,7 +121,7 @@ def _entry(name: str, feature: bytes) -> bytes:
 
 @lru_cache(maxsize=1 << 16)
 def _bytes_head(name: str, size: int) -> bytes:
-    """Encodes all that precedes the `size` bytes of the only value of a bytes feature."""
+    """Encodes everything before the `size` bytes of a bytes feature's only value."""
     value = _head(1, size)
     values = _head(_BYTES, len(value) + size) + value
     feature = _head(2, len(values) + size) + values
@@ -209,7 +209,7 @@ def _slice_entry(name: str, value: SliceValue) -> bytes:
 
 
 def _template(names: Sequence[str]) -> tuple[struct.Struct, list[bytes]]:
-    """Returns a packing of float entries, each `names` constant followed by its four bytes."""
+    """Returns the packing of float entries: each feature's constant head, then its four bytes."""
     heads = [float_entry(name, 0.0)[:-4] for name in names]
     return struct.Struct("<" + "".join(f"{len(head)}sf" for head in heads)), heads
 

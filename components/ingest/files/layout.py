@@ -33,7 +33,7 @@ class ShardRange:
 
 
 def shard_count(images: int, wanted: int | None) -> int:
-    """Returns the files per split: as configured, else by the number of images, not workers."""
+    """Returns the number of files per split: as configured, else by the number of images."""
     if wanted is not None:
         return min(wanted, images)
     fewest = min(_FEWEST_SHARDS, -(-images // _FEWEST_IMAGES))
@@ -51,17 +51,17 @@ def rejects_name(shard: int, shards: int) -> str:
 
 
 def in_writing_order(records: Records) -> Iterator[Record]:
-    """Yields records in the order of writing, for a caller that stops after a few of millions: each
-    is unpacked on its own."""
+    """Yields records in the order of writing, unpacking one at a time, for a caller that stops
+    after a few of millions."""
     return (records[place] for place in _writing_order(records))
 
 
 def _writing_order(records: Records) -> npt.NDArray[np.intp]:
     """Shuffles records by the hash of their keys: every shard is a fair sample of all classes.
 
-    The order depends on the keys alone, and training can read a shard from end to end.
+    The order depends only on the keys, and training can read a shard from end to end.
     """
-    hashes = bytearray()  # `b"".join` would hold an object for each
+    hashes = bytearray()  # `b"".join` would hold an object for each record
     for (key,) in records.columns("key"):
         name = key.encode("utf-8", "surrogateescape")
         hashes += blake2b(name, digest_size=_HASH_BYTES).digest()
@@ -83,7 +83,7 @@ def listing_lines(records: Records, shards: int) -> Iterator[bytes]:
 
 
 def _line(records: Records, places: npt.NDArray[np.intp]) -> bytes:
-    """Serializes the records of one shard in the order of their places among all."""
+    """Serializes the records of one shard, given by their indices in the order of writing."""
     ranks = np.argsort(np.argsort(places))
     held = list(records)
     columns = to_columns([held[rank] for rank in ranks])
@@ -91,7 +91,7 @@ def _line(records: Records, places: npt.NDArray[np.intp]) -> bytes:
 
 
 def blocks_of(lines: Iterable[bytes]) -> list[ShardRange]:
-    """Returns each shard's range in the file of these lines."""
+    """Returns each shard's range in the file that holds these lines."""
     blocks, offset = [], 0
     for shard, line in enumerate(lines):
         blocks.append(ShardRange(shard, offset, len(line)))

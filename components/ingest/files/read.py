@@ -1,4 +1,4 @@
-"""Reading of whole files, local or remote, within a limit of bytes."""
+"""Reading of whole files, local or remote, within a size limit."""
 
 import os
 import stat
@@ -16,7 +16,7 @@ from components.raster.location import is_remote, local_path
 from components.raster.reasons import Reason
 from components.raster.stores.object_store import ObjectMissing
 
-#: Represents the content of a file that changed while it was read; no fingerprint is of it.
+#: Represents the content of a file that changed while it was read; occurs in no fingerprint.
 CHANGED = "!changed"
 _REMOTE_READERS = 16  # a store answers in tens of milliseconds, so requests overlap
 _REMOTE_AHEAD = 64
@@ -41,7 +41,7 @@ def read_file(uri: str, max_bytes: int) -> bytes:
     """Reads the bytes of a file.
 
     Raises:
-        ReadFailure: it is missing, unreadable, no regular file, or above `max_bytes`.
+        ReadFailure: it is missing, unreadable, not a regular file, or larger than `max_bytes`.
     """
     outcome = _read(uri, max_bytes)
     if isinstance(outcome, ReadFailure):
@@ -51,7 +51,7 @@ def read_file(uri: str, max_bytes: int) -> bytes:
 
 def read_files(uris: Iterable[str], max_bytes: int) -> Iterator[bytes | ReadFailure]:
     """Yields the bytes of each file, or its failure, in the order of `uris`."""
-    with ThreadPoolExecutor(_REMOTE_READERS) as pool:  # starts no thread for nothing
+    with ThreadPoolExecutor(_REMOTE_READERS) as pool:  # starts threads only when needed
         for ahead in batched(uris, _REMOTE_AHEAD):
             if any(map(is_remote, ahead)):
                 yield from pool.map(_read, ahead, repeat(max_bytes))
@@ -81,7 +81,7 @@ def _read_local(path: str, max_bytes: int) -> bytes | ReadFailure:
                 return _too_many(max_bytes, checksum if unchanged else CHANGED)
             data = os.read(handle, size)
             while len(data) < size and (more := os.read(handle, size - len(data))):
-                data += more  # one read gives at most 2 GiB
+                data += more  # one read returns at most 2 GiB
             return data
         finally:
             os.close(handle)

@@ -1,6 +1,6 @@
-"""Files at URIs: those of object stores directly, others through Beam's FileSystems.
+"""Files at URIs: those in object stores directly, others through Beam's FileSystems.
 
-Beam is imported only for schemes that it alone knows.
+Beam is imported only for schemes that nothing else supports.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from components.raster.stores.opening import is_object_store, shared_bucket
 
 
 class RemoteFiles(Protocol):
-    """Files of one bucket or host by their paths in it; errors are those of the store."""
+    """Files of one bucket or host, by their paths in it; errors are those of the store."""
 
     def listing(self, folder: str = "") -> dict[str, StoredObject]:
         """Returns the files below a folder by their paths."""
@@ -28,7 +28,7 @@ class RemoteFiles(Protocol):
 
 
 class BeamFiles:
-    """Files that Beam's FileSystems read, as of `hdfs://`."""
+    """Files read by Beam's FileSystems, such as those at `hdfs://`."""
 
     def __init__(self, root: str) -> None:
         """Takes the scheme and host, with a slash, as `root`."""
@@ -47,7 +47,7 @@ class BeamFiles:
         return data
 
     def checksum(self, name: str) -> str:
-        """Returns the file system's own checksum, or another state of the content."""
+        """Returns the file system's checksum, or another value that changes with the content."""
         return str(beam_files().checksum(f"{self._root}{name}"))
 
     def _matches(self, pattern: str) -> Iterator[tuple[str, StoredObject]]:
@@ -58,7 +58,7 @@ class BeamFiles:
 
 
 def beam_files() -> Any:
-    """Returns Beam's FileSystems, also outside of its workers, where S3 requires options."""
+    """Returns Beam's FileSystems, also outside its workers, where S3 requires options."""
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -75,7 +75,7 @@ def remote_files(uri: str) -> tuple[RemoteFiles, str]:
 
 
 def root_of(uri: str) -> str:
-    """Returns the scheme and host of a URI, with the slash that the names in it follow."""
+    """Returns the scheme and host of a URI, with the slash before the path."""
     scheme, _, path = uri.partition("://")
     return f"{scheme}://{path.partition('/')[0]}/"
 

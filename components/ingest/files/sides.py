@@ -12,7 +12,7 @@ _SIDES_OF_STEM = (".tfw", ".wld", ".jgw", ".pgw", ".dbf", ".shx", ".prj", ".cpg"
 
 def side_finder() -> Callable[[str], list[str]]:
     """Returns a function that finds the side files that GDAL reads with a local file: masks,
-    statistics, places, attributes. It lists each folder once."""
+    statistics, georeferences, attributes. It lists each folder once."""
 
     @cache
     def names_in(folder: str) -> frozenset[str]:

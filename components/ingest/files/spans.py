@@ -1,6 +1,6 @@
-"""Spans: the ingestion interval that a run reads, where the source's place has a pattern for it.
+"""Spans: the ingestion interval that a run reads, if the source's path has a pattern for it.
 
-The words are TFX's: `{SPAN}` stands for a number, `{VERSION}` for that of a correction within a
+The terms are TFX's: `{SPAN}` stands for a number, `{VERSION}` for that of a correction within a
 span, and `{YYYY}`, `{MM}` and `{DD}` together for a day, whose number counts days from 1970-01-01.
 A run reads one span: the newest available one, or the configured one.
 """
@@ -26,7 +26,7 @@ SpanName = int | datetime.date
 
 @dataclass(frozen=True, order=True)
 class Span:
-    """One span at a place: its number and version, and the values of the placeholders."""
+    """One span: its number and version, and the values of the placeholders."""
 
     number: int
     span_version: int
@@ -34,7 +34,7 @@ class Span:
 
 
 def has_pattern(place: str) -> bool:
-    """Checks whether a place names spans by a pattern.
+    """Checks whether a path has a pattern for spans.
 
     >>> has_pattern("images/{YYYY}-{MM}-{DD}"), has_pattern("images")
     (True, False)
@@ -64,10 +64,10 @@ def span_number(name: SpanName) -> int:
 
 
 def find_span(place: str, wanted: SpanName | None) -> Span:
-    """Returns the span that a run reads: the wanted one, or else the newest; its newest version.
+    """Returns the newest version of the span that a run reads: the wanted span, or the newest.
 
     Raises:
-        DataError: no span exists, or not the wanted one.
+        DataError: there is no span, or not the wanted one.
     """
     at = place if is_remote(place) else local_path(place)
     spans = sorted(_spans(_names(place), _pattern(at)))
@@ -87,7 +87,7 @@ def find_span(place: str, wanted: SpanName | None) -> Span:
 
 
 def name_of(place: str, span: Span) -> SpanName:
-    """Returns a span as a configuration writes it: a day where the pattern is of days."""
+    """Returns a span in the form of a configuration: a day if the pattern is one of days."""
     return _EPOCH + datetime.timedelta(days=span.number) if "{YYYY}" in place else span.number
 
 
@@ -104,7 +104,7 @@ def filled(tree: Any, span: Span) -> Any:
 
 
 def _pattern(place: str) -> re.Pattern[str]:
-    """Compiles a place's prefix pattern; a repeated placeholder must match the same text."""
+    """Compiles a path's prefix pattern; a repeated placeholder must match the same text."""
     parts = _PLACEHOLDER.split(place.rstrip("/"))
     text = re.escape(parts[0])
     for at in range(1, len(parts), 2):

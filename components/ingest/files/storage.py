@@ -1,6 +1,6 @@
 """Atomic writing of files, on local disks directly and in stores through Beam.
 
-Beam is imported only for a remote uri, so that worker processes on local files start at once.
+Beam is imported only for a remote URI, so worker processes for local files start at once.
 """
 
 import os
@@ -13,7 +13,7 @@ from components.raster.location import is_remote, local_path
 
 
 def join(*parts: str) -> str:
-    """Joins a path or uri with parts below it."""
+    """Joins a path or URI with parts below it."""
     return (
         "/".join((parts[0].rstrip("/"), *parts[1:]))
         if is_remote(parts[0])
@@ -28,7 +28,7 @@ def make_folder(path: str) -> None:
 
 
 def create(path: str) -> IO[bytes]:
-    """Opens a new file for bytes, never compressed by its name."""
+    """Opens a new file for bytes, not compressed whatever its suffix."""
     if not is_remote(path):
         return open(local_path(path), "wb", buffering=1 << 20)
     file: IO[bytes] = beam_files().create(path, compression_type="uncompressed")
@@ -77,7 +77,7 @@ def publish(source: str, target: str) -> None:
 
 
 def remove_folder(path: str) -> None:
-    """Deletes a folder with all that it holds; in a store, every object below it."""
+    """Deletes a folder and its content; in a store, every object below it."""
     if not is_remote(path):
         shutil.rmtree(local_path(path))
         return
@@ -87,7 +87,7 @@ def remove_folder(path: str) -> None:
 
 
 def remove_files(folder: str, prefixes: tuple[str, ...], keep: Collection[str]) -> None:
-    """Deletes the files of a folder in a store, not below it, whose names begin so."""
+    """Deletes files directly in a store's folder that have a prefix, except those to keep."""
     names = {it.path: it.path.rpartition("/")[2] for it in _listed(f"{folder.rstrip('/')}/*")}
     gone = [it for it, name in names.items() if name.startswith(prefixes) and name not in keep]
     if gone:

@@ -52,7 +52,7 @@ class ManifestColumns(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _label_gives_way(cls, columns: Any) -> Any:
-        """Drops the default label column where a column of another truth is named."""
+        """Drops the default label column if a column of another truth is named."""
         if not isinstance(columns, dict) or "label" in columns:
             return columns
         others = any(columns.get(name) is not None for name in ("labels", "number", "mask"))
@@ -64,8 +64,8 @@ class ManifestColumns(Frozen):
         truths = (classes, self.number is not None, self.mask is not None)
         if sum(truths) > 1:
             raise ValueError(
-                "columns.number and columns.mask each stand instead of all other truth: name one "
-                "of them, or columns.label and columns.labels"
+                "columns.number and columns.mask each exclude any other truth: name one of them, "
+                "or columns.label and columns.labels"
             )
         if self.empty_labels == "no_class" and self.task != "multi_label":
             raise ValueError(
@@ -80,18 +80,18 @@ class ManifestColumns(Frozen):
         return any((self.label, self.labels, self.number, self.mask))
 
     def without_truth(self) -> "ManifestColumns":
-        """Returns the columns less those of the truth, of splits and of groups."""
+        """Returns the columns without those of the truth, of splits and of groups."""
         return ManifestColumns(uri=self.uri, label=None, slices=self.slices)
 
     @property
     def of_one_value(self) -> tuple[str, ...]:
-        """Columns whose cells hold one text or number, and no list."""
+        """Columns whose cells hold one text or number, not a list."""
         named = (self.uri, self.label, self.number, self.mask, self.split, self.group)
         return tuple(name for name in named if name is not None)
 
     @property
     def task(self) -> Task:
-        """Task of the columns; classification where they give one class as well as several."""
+        """Task of the columns; classification if they give one class as well as several."""
         if self.mask is not None:
             return "segmentation"
         if self.number is not None:

@@ -15,15 +15,15 @@ def corrected(found: Contents, uri: str | None) -> Contents:
     """Returns the contents with the labels of a table of corrections (.csv, .jsonl, .parquet).
 
     `label` has the form of the image's own: a class, several joined by `|` (or none), or a number.
-    Other columns have no meaning.
+    Other columns are ignored.
 
     Args:
-        found: what the source names.
+        found: contents of the source.
         uri: of the table; None for none.
 
     Raises:
         DataError: the table cannot be read, names an image that the source does not have, has a key
-            twice, or holds no label of the image's form.
+            twice, or a label without the image's form.
     """
     if uri is None:
         return found
@@ -78,4 +78,4 @@ def _with_label(record: Record, given: object, uri: str) -> Record:
 
 
 def _refused(record: Record, given: object, uri: str, wanted: str) -> DataError:
-    return DataError(f"corrections {uri}: {record.key} has the label {given!r}, and not {wanted}")
+    return DataError(f"corrections {uri}: {record.key} has the label {given!r}, not {wanted}")

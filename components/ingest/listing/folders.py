@@ -13,8 +13,8 @@ from components.raster.reasons import Reason
 from components.raster.text import composed, readable
 from components.raster.walk import HIDDEN, Entry, left_out_as, suffix_of, walk
 
-#: Suffixes of images. The content decides the format; a suffix only separates intended images
-#: from files beside them.
+#: Suffixes of images. The content determines the format; a suffix only separates intended images
+#: from other files.
 IMAGE_SUFFIXES = (
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
     | {".avif", ".heic", ".heif", ".ico", ".tga", ".pcx", ".dds", ".raw", ".dng", ".img"}
@@ -26,8 +26,8 @@ _TAKEN = IMAGE_SUFFIXES | {""}
 def list_folders(root: str) -> Contents:
     """Lists every image below the class folders of `root`.
 
-    Hidden files and folders, and files whose suffix is of no image, are ignored and counted; a
-    file without any suffix is taken, since its content decides. An image beside the class folders
+    Hidden files and folders, and files with the suffix of another format, are ignored and counted;
+    a file without a suffix is listed, since its content decides. An image beside the class folders
     has no class and is a reject; a file like `_SUCCESS` there marks a complete upload.
 
     Raises:
@@ -49,7 +49,7 @@ def list_folders(root: str) -> Contents:
 
 
 def list_files(root: str, apart: str | None = None) -> Contents:
-    """Lists every image below a folder, regardless of the names of its folders; without a class.
+    """Lists every image below a folder without a class, whatever the names of its folders.
 
     Args:
         root: the folder.
@@ -74,7 +74,7 @@ def _slashed(place: str) -> str:
 
 
 def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str, str]]:
-    """Yields (key, uri) of intended images; all else goes into `found`."""
+    """Yields (key, uri) of intended images; records everything else in `found`."""
     if is_remote(root):
         entries = _walk_remote(root, apart)
     elif os.path.isdir(local_path(root)):
@@ -85,7 +85,7 @@ def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str
         name = left_out_as(entry.key, _TAKEN)
         if entry.error and name != HIDDEN:
             found.rejects.append(Reject(entry.key, entry.path, Reason.UNREADABLE, entry.error))
-        # A folder named like an image is passed on, so that its reject names the fault.
+        # A folder named like an image is yielded, so that its reject names the fault.
         elif entry.is_folder and not (entry.error or _named_as_image(name, entry.key)):
             continue
         elif name:
@@ -114,6 +114,6 @@ def _walk_remote(root: str, apart: str | None) -> Iterator[Entry]:
     prefix = root.rstrip("/") + "/"
     for name in found:
         key = name.removeprefix(f"{folder}/")
-        # Stores mark folders with empty objects.
+        # Stores mark folders by empty objects.
         if not name.endswith("/") and not (apart and is_within(prefix + key, apart)):
             yield Entry(key, prefix + key)

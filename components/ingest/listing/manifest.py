@@ -1,4 +1,4 @@
-"""Manifests: a row an image in CSV, JSON Lines or Parquet."""
+"""Manifests: one row per image, in CSV, JSON Lines or Parquet."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from components.raster.text import composed, decoded, split_names
 LARGEST_BYTES = 4 * 2**30
 _LARGEST_FLOAT = 3.4e38
 _BATCH_ROWS = 4096
-_SAID = Record._fields[2:]  # all but key and place
+_SAID = Record._fields[2:]  # all but key and uri
 Row = Mapping[str, Any]
 
 
@@ -40,11 +40,11 @@ class BadRow:
 
 
 def list_manifest(uri: str, columns: ManifestColumns, encoding: str | None = None) -> Contents:
-    """Lists a record per row; an unusable row is a reject.
+    """Lists one record per row; an unusable row is a reject.
 
     Args:
         uri: of the manifest.
-        columns: their meaning.
+        columns: of the manifest, by meaning.
         encoding: of text; see `decoded`.
 
     Raises:
@@ -102,13 +102,13 @@ def read_rows(uri: str, encoding: str | None = None) -> Packed[Row | BadRow]:
 
 
 def _lines(text: str, newline: str) -> Iterable[str]:
-    """Splits a text as an open file does; a `StringIO` would take four bytes a character."""
+    """Splits a text like an open file; a `StringIO` would take four bytes per character."""
     data = text.encode("utf-8", "surrogatepass")
     return io.TextIOWrapper(io.BytesIO(data), "utf-8", "surrogatepass", newline)
 
 
 def _json_rows(text: str) -> Packed[Row | BadRow]:
-    """Parses a row per line. Raises ValueError where no line is one: the file has another form."""
+    """Parses one row per line. Raises ValueError if no line is a row: the file has another form."""
     lines = enumerate((line.removesuffix("\n") for line in _lines(text, "\n")), start=1)
     rows = Packed(_json_row(line, number) for number, line in lines if line.strip())
     if rows and isinstance(rows[0], BadRow) and all(isinstance(row, BadRow) for row in rows):
@@ -138,7 +138,7 @@ def _parquet_rows(data: bytes) -> Iterator[Row]:
 def _require_columns(
     headers: Collection[tuple[Any, ...]], columns: ManifestColumns, uri: str
 ) -> None:
-    """Raises DataError unless the rows, of which each has one of the headers, have all columns."""
+    """Raises DataError unless the headers, one of which each row has, include all columns."""
     truth = (columns.label, columns.labels, columns.number, columns.mask)
     named = (columns.uri, *truth, columns.split, columns.group)
     wanted = [name for name in (*named, *columns.slices) if name is not None]
@@ -162,7 +162,7 @@ def _record(
 ) -> Record | Reject:
     nested = [name for name in columns.of_one_value if isinstance(row.get(name), (list, dict))]
     if nested:
-        detail = f"row {number + 1}: {', '.join(nested)} must be a text or a number, and no list"
+        detail = f"row {number + 1}: {', '.join(nested)} must be a text or a number, not a list"
         return Reject(f"row {number + 1}", folder, Reason.BAD_ROW, detail)
     given = _text(row.get(columns.uri))
     if given is None:
@@ -173,7 +173,7 @@ def _record(
     value = number_of(row.get(columns.number)) if columns.number else None
     if columns.number and value is None:
         given = row.get(columns.number)
-        detail = f"row {number + 1}: {columns.number} is {given!r}, no finite number"
+        detail = f"row {number + 1}: {columns.number} is {given!r}, not a finite number"
         return Reject(key, uri, Reason.NO_LABEL, detail)
     mask = _text(row.get(columns.mask)) if columns.mask else None
     if columns.mask and mask is None:
@@ -192,7 +192,8 @@ def _record(
 
 
 def _place(given: str, folder: str) -> tuple[str, str]:
-    """Returns (key, uri) of a row's path: a remote or absolute one is its own key, unsigned."""
+    """Returns (key, uri) of a row's path; the key of a remote or absolute path is the path itself,
+    without a signature."""
     if is_remote(given):
         return unsigned(given), given
     path = local_path(given) if "://" in given else given
@@ -230,7 +231,7 @@ def number_of(value: Any) -> float | None:
 def classes_of(value: Any) -> tuple[str, ...]:
     """Parses a cell's classes, a list or a text with `|` between them; possibly none.
 
-    In a text `\\|` is a `|` within a name, and `\\\\` a backslash.
+    In a text, `\\|` is a `|` within a name, and `\\\\` a backslash.
     """
     listed = isinstance(value, (list, tuple))
     items = value if listed else split_names(value, "|") if isinstance(value, str) else [value]
@@ -238,7 +239,7 @@ def classes_of(value: Any) -> tuple[str, ...]:
 
 
 def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
-    """Parses classes, possibly an empty list; None where the cell is unclear."""
+    """Parses classes, possibly an empty list; None if the meaning of the cell is unknown."""
     listed, found = isinstance(value, (list, tuple)), classes_of(value)
     if found or columns.task != "multi_label":
         return found or None
@@ -247,8 +248,8 @@ def _several(value: Any, columns: ManifestColumns) -> tuple[str, ...] | None:
 
 
 def typed_column(cells: Collection[Any]) -> Packed[SliceValue | None]:
-    """Gives a whole slice column one type, so that statistics see one: integers, else floats, else
-    text. Text becomes a number only where every cell reads back the same (`007` stays text)."""
+    """Converts a whole slice column to one type for statistics: integers, else floats, else text.
+    Text becomes a number only if every cell converts back to the same text (`007` stays text)."""
     for kind in (int, float):
         try:
             return Packed(None if _text(cell) is None else _exact(cell, kind) for cell in cells)
@@ -258,7 +259,7 @@ def typed_column(cells: Collection[Any]) -> Packed[SliceValue | None]:
 
 
 def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
-    """Converts `cell` to a number of `kind`; raises ValueError where the value would change."""
+    """Converts `cell` to a number of `kind`; raises ValueError if the value would change."""
     if isinstance(cell, (bool, list, dict)):
         raise ValueError(cell)
     text = _text(cell) or ""
@@ -270,7 +271,7 @@ def _exact(cell: Any, kind: type[int] | type[float]) -> SliceValue:
 
 
 def _without_repeats(records: Records) -> tuple[Records, list[Reject]]:
-    """Keeps one record per key where all rows agree; rejects rows that contradict each other."""
+    """Keeps one record per key if all its rows agree; rejects rows that contradict each other."""
     kept, rejects = Records(), []
     key = attrgetter("key")
     for _, same in groupby(in_order(records, key, Records), key):

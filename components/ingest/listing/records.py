@@ -1,4 +1,4 @@
-"""Records of single files: checked, sorted and divided into splits; their lines and fingerprint."""
+"""Records of single files: checks, order, splits, serialization and fingerprint."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class RecordFamily:
     """Methods of families whose items are records of single files.
 
     Attributes:
-        band_names: names of the bands of each file, where the files do not name them.
+        band_names: names of the bands of each file, if the files do not name them.
     """
 
     band_names: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class RecordFamily:
         return WholeScenes(scenes, found.rejects, found.ignored)
 
     def lines(self, listing: Listing, shards: int) -> Iterator[bytes]:
-        """Serializes a listing: a line of JSON for each shard."""
+        """Serializes a listing: one line of JSON for each shard."""
         return listing_lines(listing.records, shards)
 
     def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
@@ -49,7 +49,7 @@ class RecordFamily:
 
 
 def listing_of(found: Contents, settings: Settings, source_uri: str) -> Listing:
-    """Sorts records and rejects by key, and assigns stratified splits if so configured.
+    """Sorts records and rejects by key, and assigns stratified splits if configured.
 
     Args:
         found: records of configured classes, from `of_classes`.
@@ -108,14 +108,14 @@ def fingerprint_input_of_records(
     box_files: Mapping[str, str] = MappingProxyType({}),
     read_whole: bool = False,
 ) -> FingerprintInput:
-    """Covers each record with its values and content, and the other files.
+    """Returns the input of a fingerprint: each record with its values and content, and other files.
 
     Args:
         found: the records and rejects of a source.
-        split_files: files by whose content splits are drawn.
-        sides_of: the files that are read beside a file; None: none.
+        split_files: files whose content determines splits.
+        sides_of: returns the side files of a file; None: there are none.
         box_files: files of boxes, by key.
-        read_whole: workers read the local files of records once and whole.
+        read_whole: whether workers read the local files of records once and whole.
     """
     records = found.records
     uris = (uri for (uri,) in records.columns("uri")) if sides_of else ()
@@ -175,7 +175,7 @@ def entry_of(record: Record, checksums: Sequence[str]) -> Sequence[object]:
     """Returns a record's entry in a fingerprint.
 
     Args:
-        record: as its source gives it; a drawn split follows from the others.
+        record: from its source; a drawn split is determined by the other fields.
         checksums: of its image's file, its mask's, and those beside the image.
     """
     return (
@@ -209,7 +209,7 @@ def _entry_text(
 
 
 def _stratified(records: Records, split: SplitConfig) -> Records:
-    """Assigns a split to each record; given ones stay, and groups stay together."""
+    """Assigns a split to each record; keeps given ones, and groups together."""
     units: dict[str, Counter[str]] = {}
     for record in records:
         if record.split is None:

@@ -24,8 +24,8 @@ from components.raster.truth.value import Truth
 
 
 def list_boxed(source: BoxedSource) -> Contents:
-    """Lists a record for each image that the labels name; rejects for other images, and for
-    unusable boxes.
+    """Lists a record for each image that the labels name, and rejects for other images and unusable
+    boxes.
 
     Raises:
         DataError: there is no such folder, or the labels cannot be read.
@@ -92,7 +92,7 @@ class BoxReader:
         """Returns the boxes of an image of that shape, or a reject for an unusable image."""
         image = self._labels.place_of(record.boxes_of or "")
         if image is None:
-            detail = f"{self._labels.source} does not name {record.boxes_of} any more"
+            detail = f"{self._labels.source} no longer names {record.boxes_of}"
             return Reject(record.key, record.uri, Reason.NO_BOXES, detail)
         try:
             shapes, rejects = place_boxes(self._labels, image, (height, width), self._classes)

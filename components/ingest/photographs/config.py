@@ -32,7 +32,7 @@ class ImagesSource(SourceOptions):
 
     @property
     def task(self) -> Task:
-        """One class an image: the usual task; nothing is learnt from the source."""
+        """One class per image: the default task, since nothing is learnt from the source."""
         return "single_label"
 
     @property
@@ -62,7 +62,7 @@ class FoldersSource(CorrectableSource):
         return True
 
     def without_truth(self) -> ImagesSource:
-        """Returns the images alone; the names of their folders mean nothing."""
+        """Returns only the images; the names of their folders have no meaning."""
         return ImagesSource(uri=self.uri)
 
     def input_paths(self) -> Iterator[InputPath]:
@@ -140,7 +140,7 @@ class ManifestSource(MaskLegend, CorrectableSource):
 
 
 class CustomSource(MaskLegend, CorrectableSource, Called):
-    """Photographs that the user's own code lists: see docs/extending.md."""
+    """Photographs listed by user code: see docs/extending.md."""
 
     group: ClassVar[str] = "skymill.sources"
     passes: ClassVar[tuple[str, ...]] = ("uri",)

@@ -1,4 +1,4 @@
-"""Conversion of records to examples, one by one and in order, without any framework."""
+"""Conversion of records to examples, one by one and in order, without a framework."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -23,7 +23,7 @@ class Converter:
     Args:
         settings: of ingest.
         classes: class names in the order of their indices.
-        truth_of: finds the truth that the record itself does not hold.
+        truth_of: finds truth that is not part of the record.
     """
 
     def __init__(self, settings: Settings, classes: Sequence[str], truth_of: TruthReader) -> None:
@@ -36,11 +36,11 @@ class Converter:
     def convert(
         self, records: Sequence[Record], note: Note | None = None
     ) -> Iterator[Converted | Reject]:
-        """Yields one outcome for each of `records`, in their order; no image raises.
+        """Yields one outcome for each of `records`, in order; no image raises.
 
         Args:
             records: of the images.
-            note: called for each of them whose files are on this machine, with the digest of its
+            note: called for each record whose files are on this machine, with the digest of its
                 entry in the fingerprint.
         """
         most = self._settings.image.max_bytes

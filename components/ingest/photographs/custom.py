@@ -1,4 +1,4 @@
-"""Photographs that the user's own code lists."""
+"""Photographs listed by user code."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -22,13 +22,13 @@ _FIELD = {"label": "label", "labels": "labels", "number": "number", "mask": "mas
 
 
 class CustomPhotographs(Photographs[CustomSource]):
-    """Photographs with a record each, or a reject, from a function of the source's place."""
+    """Photographs whose records, or rejects, are yielded by a function of the source's location."""
 
     def find(self) -> Contents:
         """Lists the records, with rejects for those that cannot become examples.
 
         Raises:
-            ConfigError: the code cannot be called, or yields something else than records.
+            ConfigError: the code cannot be called, or yields anything but records.
             DataError: the code fails.
         """
         contents = Contents(classes=self.source.legend_classes)
@@ -46,7 +46,7 @@ class CustomPhotographs(Photographs[CustomSource]):
         return corrected(contents, self.source.corrections)
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
-        """Returns the reader of the masks, where records name masks."""
+        """Returns the reader of the masks, if records name masks."""
         return (
             of_record if self.source.legend is None else PhotographMaskReader(self.source, classes)
         )
@@ -76,7 +76,7 @@ def _fault(record: Record, source: CustomSource, seen: set[str]) -> tuple[Reason
     if record.key in seen:
         return Reason.DUPLICATE_KEY, "another record has this key"
     if record.split is not None and record.split not in SPLITS:
-        return Reason.UNKNOWN_SPLIT, f"split is {record.split!r}; it is {', '.join(SPLITS)}"
+        return Reason.UNKNOWN_SPLIT, f"split is {record.split!r}, not {', '.join(SPLITS)} or None"
     if getattr(record, _FIELD[source.truth]) is None:
         return Reason.NO_LABEL, f"the record has no {source.truth}"
     return None

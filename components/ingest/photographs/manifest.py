@@ -1,4 +1,4 @@
-"""Photographs that a manifest names."""
+"""Photographs named by a manifest."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from components.ingest.records.record import Contents
 
 
 class ManifestPhotographs(Photographs[ManifestSource]):
-    """Photographs with a row each in a table."""
+    """Photographs, each with a row in a table."""
 
     def find(self) -> Contents:
         """Lists the rows."""
@@ -23,7 +23,7 @@ class ManifestPhotographs(Photographs[ManifestSource]):
         return corrected(found, source.corrections)
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
-        """Returns the reader of the masks, where the manifest names masks."""
+        """Returns the reader of the masks, if the manifest names masks."""
         return (
             of_record if self.source.legend is None else PhotographMaskReader(self.source, classes)
         )

@@ -29,7 +29,7 @@ from components.raster.truth.value import Truth
 from components.raster.walk import UNUSED_MASK
 from serving.client.raster_reading import is_tiff
 
-#: Image modes whose samples are values and not colours.
+#: Image modes whose samples are values, not colours.
 VALUE_MODES = {"1", "L", "P", "I", "I;16", "I;16B"}
 _SHOWN = 5
 _REMEDY = "write it as PNG, or as TIFF of 8 or 16 bits (gdal_translate -ot Byte)"
@@ -58,7 +58,7 @@ def list_masked(source: MaskedSource) -> Contents:
             detail = f"in {source.masks} {pairs.disputes[place].explain(keys, mask_keys)}"
             found.rejects.append(Reject(record.key, record.uri, Reason.AMBIGUOUS_TRUTH, detail))
         else:
-            detail = f"no mask is called {record.key}, suffix aside, in {source.masks}"
+            detail = f"no mask in {source.masks} is named {record.key}, apart from the suffix"
             found.rejects.append(Reject(record.key, record.uri, Reason.NO_MASK, detail))
     found.records, found.classes = named, source.legend_classes
     found.rejects += masks.rejects
@@ -110,7 +110,7 @@ class PhotographMaskReader:
 
     def _pixels(self, data: bytes, height: int, width: int) -> MaskPixels | tuple[Reason, str]:
         try:
-            # Opening reads the header alone; the image's own size was within bounds.
+            # Opening reads only the header; the image's own size was within bounds.
             with Image.open(io.BytesIO(data)) as image:
                 if image.size != (width, height):
                     shape = f"{image.height} x {image.width}"
@@ -119,7 +119,10 @@ class PhotographMaskReader:
                     return Reason.MASK_DIFFERS, f"the mask holds floating-point numbers; {_REMEDY}"
                 codes = _codes(image, self._legend)
             if (pages := _pages(data)) > 1:
-                return Reason.SEVERAL_PAGES, f"the mask has {pages} pages; one can be its image's"
+                return (
+                    Reason.SEVERAL_PAGES,
+                    f"the mask has {pages} pages; only one can be the image's",
+                )
         except UnidentifiedImageError:
             return Reason.UNREADABLE, f"the mask is not an image that can be read; {_REMEDY}"
         except Exception as error:  # Pillow raises many exceptions for a broken file
@@ -135,7 +138,7 @@ class PhotographMaskReader:
 
 
 def _codes(image: Image.Image, legend: ClassLegend) -> npt.NDArray[np.integer] | None:
-    """Returns values or colour codes (H, W); None where a legend of values meets a colour image."""
+    """Returns values or colour codes (H, W); None for a legend of values and a colour image."""
     if legend.colours:
         return colour_codes(np.asarray(image.convert("RGB")))
     return np.asarray(image).astype(np.int64) if image.mode in VALUE_MODES else None

@@ -1,4 +1,4 @@
-"""Families of photographs; a kind differs in how it finds its images and their truth."""
+"""Families of photographs, which differ in how they find images and their truth."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,11 +45,11 @@ class Photographs(RecordFamily, ABC, Generic[Options]):
         """Lists the images that the source names; none is opened."""
 
     def truth_of(self, classes: Sequence[str]) -> TruthReader:
-        """Returns the reader of what records do not hold; by default there is nothing."""
+        """Returns the reader of truth that is not part of records; default: there is none."""
         return of_record
 
     def box_files(self) -> Mapping[str, str]:
-        """Returns the files of boxes, by key; by default there are none."""
+        """Returns the files of boxes, by key; default: none."""
         return {}
 
     def files_read_to_find(self) -> Sequence[str]:
@@ -57,7 +57,7 @@ class Photographs(RecordFamily, ABC, Generic[Options]):
         return list(self.box_files().values())
 
     def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
-        """Covers each image, and the other files."""
+        """Returns the fingerprint's input: each image, and the other files."""
         boxes = self.box_files()
         return fingerprint_input_of_records(found, split_files, box_files=boxes, read_whole=True)
 
@@ -97,5 +97,5 @@ class UnlabelledPhotographs(Photographs[ImagesSource]):
     """Photographs without truth."""
 
     def find(self) -> Contents:
-        """Lists the images, regardless of the names of their folders."""
+        """Lists the images, whatever the names of their folders."""
         return list_files(self.source.uri, self.source.apart)

@@ -1,4 +1,4 @@
-"""Truth of photographs beyond that of their records."""
+"""Truth of photographs beside that in their records."""
 
 from typing import Protocol
 
@@ -10,7 +10,7 @@ _NONE = Truth()
 
 
 class TruthReader(Protocol):
-    """Finds the truth that a record itself does not hold: a mask or boxes."""
+    """Finds truth that is not part of a record: a mask or boxes."""
 
     def __call__(
         self, record: Record, mask: bytes | None, height: int, width: int
@@ -19,7 +19,7 @@ class TruthReader(Protocol):
 
         Args:
             record: of the image.
-            mask: the file that the record names, if it names one.
+            mask: content of the file that the record names, if it names one.
             height: of the image in pixels, after EXIF orientation.
             width: of the image in pixels.
         """
@@ -27,5 +27,5 @@ class TruthReader(Protocol):
 
 
 def of_record(record: Record, mask: bytes | None, height: int, width: int) -> Truth:
-    """Returns no truth but the record's own: a `TruthReader`."""
+    """Returns only the record's own truth: a `TruthReader`."""
     return _NONE

@@ -1,8 +1,8 @@
 """Validates images with the served graph's decoder and returns their pixels.
 
-Plain JPEGs take a faster path through the same library; any file that is not plain, or not clean,
-goes to `serving.graph.decode`, whose refusal alone makes a reject. TensorFlow is loaded by the
-first file that needs it.
+Plain JPEGs and PNGs take a faster path through the same libraries. Files that are not plain, or
+have a flaw, go to `serving.graph.decode`; only its refusal makes a reject. TensorFlow is loaded by
+the first file that needs it.
 """
 
 import struct
@@ -34,8 +34,8 @@ _EXIF_END = _EXIF_STARTS[1] + len(_EXIF)
 _LEAST_BYTES = 26
 _END_OF_IMAGE = b"\xff\xd9"
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 3, 4: 2, 6: 4}  # by colour type; a palette's colours are RGB
-# SOF0 and SOF1. A progressive file that lacks its last scans is not an error to libjpeg, which then
-# smooths the blocks, and each of its versions does so in another way.
+# SOF0 and SOF1. A progressive file that lacks its last scans is not an error to libjpeg, which
+# then smooths the blocks, differently in each of its versions.
 _SEQUENTIAL = (0xC0, 0xC1)
 _SAMPLE_BITS = 8
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # less DHT, JPG and DAC
@@ -67,12 +67,12 @@ _NO_HEAD = _Head(b"none", 0, 0, 0)  # no JPEG begins with it
 
 
 class ImageValidator:
-    """Validates files within the bounds of `spec`.
+    """Validates files within the limits of `spec`.
 
     Args:
-        spec: the image contract; only its bounds matter here.
-        decode: give the pixels. Without them a plain file is validated by its structure alone: its
-            headers, its bounds, its checksums where the format has them, and its end.
+        spec: the image contract; only its limits matter here.
+        decode: whether to return pixels. Otherwise a plain file is validated by its structure:
+            headers, limits, checksums if the format has them, and its end.
     """
 
     def __init__(self, spec: ImageSpec, decode: bool) -> None:
@@ -101,7 +101,7 @@ class ImageValidator:
         return Accepted("png" if is_png else "jpeg", height, width, channels, pixels)
 
     def _plain_jpeg(self, data: bytes) -> Accepted | None:
-        """Accepts an upright sequential grey or YCbCr JPEG without a flaw; None for other files."""
+        """Accepts an upright sequential grey or YCbCr JPEG without flaws; None for other files."""
         decode = self._decode or not data.endswith(_END_OF_IMAGE)
         head = self._head_of(data, decode)
         if head is None or not self._within_bounds(data, head.height * head.width):
@@ -110,7 +110,7 @@ class ImageValidator:
         if decode:
             try:
                 pixels = simplejpeg.decode_jpeg(data)
-            except ValueError:  # also for what libjpeg merely warns about
+            except ValueError:  # raised for libjpeg's warnings too
                 return None
         return Accepted("jpeg", head.height, head.width, head.channels, pixels)
 
@@ -125,7 +125,7 @@ class ImageValidator:
         return head
 
     def _plain_png(self, data: bytes) -> Accepted | None:
-        """Accepts a PNG without a flaw; None for other files."""
+        """Accepts a PNG without flaws; None for other files."""
         if len(data) < _LEAST_BYTES or _has_exif(data):
             return None
         width, height = struct.unpack_from(">II", data, 16)
@@ -142,7 +142,7 @@ class ImageValidator:
         size = len(data)
         if not _LEAST_BYTES <= size <= max_bytes or not 0 < pixels <= max_pixels:
             return False
-        # Half the bytes is more scans than there can be: small images need no count.
+        # Scans take more than two bytes each, so small images need no count.
         if pixels * (size // 2) <= max_scan_pixels:
             return True
         return pixels * data.count(JPEG_SCAN_MARKER) <= max_scan_pixels
@@ -174,8 +174,8 @@ def _reference_decoder(spec: ImageSpec) -> Callable[[bytes], Pixels]:
 
 
 def _png_pixels(data: bytes) -> Pixels | None:
-    """Decodes a PNG within bounds with the reference decoder's last operation;
-    None where that fails. The graph around it costs more than a small image."""
+    """Decodes a PNG within limits by the reference decoder's last operation; None if that fails.
+    The graph around it costs more than a small image."""
     import tensorflow as tf
 
     try:
@@ -187,7 +187,7 @@ def _png_pixels(data: bytes) -> Pixels | None:
 
 
 def _has_exif(data: bytes) -> bool:
-    """Checks whether the file may have an orientation where `serving.graph.decode` reads it."""
+    """Checks whether the file may have an orientation that `serving.graph.decode` would read."""
     return data.find(_EXIF, _EXIF_STARTS[0], _EXIF_END) >= 0
 
 

@@ -1,4 +1,4 @@
-"""Options of any raster: its bands, its values and its place."""
+"""Options of any raster: its bands, its values and its location."""
 
 import datetime
 from typing import ClassVar
@@ -72,8 +72,8 @@ class RasterOptions(SourceOptions):
     def _is_of_payloads(cls, dtype: str | None) -> str | None:
         if dtype is not None and dtype not in SAMPLE_TYPES:
             raise ValueError(
-                f"tiles are of {', '.join(SAMPLE_TYPES)}; models count in {COUNTING_DTYPE}, which "
-                "takes values of any other type"
+                f"tiles are of {', '.join(SAMPLE_TYPES)}; {COUNTING_DTYPE}, in which models "
+                "compute, takes values of any other type"
             )
         return dtype
 
@@ -91,7 +91,7 @@ class RasterOptions(SourceOptions):
 
     @property
     def scaling(self) -> Scaling | None:
-        """Scale and offset where they are set here; None leaves them to the files."""
+        """Scale and offset if they are set here; None leaves them to the files."""
         return scaling_given(self.scale, self.offset)
 
     def group_of(self, name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Check that a source's rasters agree in scale and offset, so that one number means one value."""
+"""Check that a source's rasters agree in scale and offset, so that a number means one value."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -39,7 +39,7 @@ class Scalings:
         self._first.setdefault(scalings, view.scene.scene_id)
 
     def agreed(self) -> BandScalings | None:
-        """Returns the common scalings; None where the configuration decides.
+        """Returns the common scalings; None if the configuration decides.
 
         Raises:
             DataError: rasters differ, and the configuration does not decide.

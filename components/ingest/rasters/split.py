@@ -1,4 +1,4 @@
-"""Splits of tiles, decided by their places before a pixel is read."""
+"""Splits of tiles, by their location, before a pixel is read."""
 
 from collections.abc import Sequence
 
@@ -30,13 +30,13 @@ def splits_of(
     settings: Settings,
     tiling: Tiling | None = None,
 ) -> list[Split]:
-    """Returns the split of every tile, or the reason why it has none: given splits come first.
+    """Returns the split of every tile, or why it has none; given splits take precedence.
 
     Args:
         places: the tiles.
-        given: for each, the split that the source gives.
+        given: for each tile, the split that the source gives.
         settings: rule and shares.
-        tiling: of scenes; None for chips, each of which is a file, so that its scene is unknown.
+        tiling: of scenes; None for chips, which are files of unknown scenes.
 
     Raises:
         LeakError: single tiles would be drawn although some overlap or touch.
@@ -64,7 +64,7 @@ def splits_of(
 def train_to_test_m(places: TileFootprints, splits: Sequence[Split]) -> float | None:
     """Returns the metres between the nearest tiles of the train and the test split, 0 if they meet.
 
-    None where one of the two has no tile on a map.
+    None if one of the two has no georeferenced tile.
     """
     distance_m = train_to_test(places, splits).distance_m
     return None if distance_m == float("inf") else distance_m
@@ -85,7 +85,7 @@ def _apart_but_in_train(
 def _rules(
     places: TileFootprints, free: Sequence[int], rule: SplitRule | None
 ) -> list[tuple[SplitRule, list[int]]]:
-    """Returns the deciding rule of each tile; without one, groups decide where there are any."""
+    """Returns the rule for each tile; without a configured one, groups decide if there are any."""
     if rule is not None:
         chosen = [(rule, list(free))]
     else:
@@ -108,7 +108,7 @@ def _assigned(places: TileFootprints, rule: SplitRule, settings: Settings) -> As
 
 
 def rejected_areas(rule: SplitRule | None) -> list[Reject]:
-    """Returns rejects for the unusable drawn areas of a split; empty for other rules."""
+    """Returns rejects for unusable areas of a split by area; empty for other rules."""
     areas = _areas(rule)
     return [] if areas is None else [reject_of_label(reject) for reject in areas.rejects]
 

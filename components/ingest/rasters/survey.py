@@ -18,7 +18,7 @@ def survey_places(
     names: Sequence[tuple[str, ...]],
     rejects: Sequence[Reject],
 ) -> Survey:
-    """Reports on tiles at places, with the split and the classes of each."""
+    """Reports on tiles, given the location, split and classes of each."""
     splits = tuple(None if isinstance(it, LeftOut) else it for it in found)
     reasons = tuple(it if isinstance(it, LeftOut) else None for it in found)
     report = split_report(places, Assignment(splits, reasons))
@@ -27,6 +27,6 @@ def survey_places(
 
 
 def require_places(places: TileFootprints, source_uri: str, rejects: Sequence[Reject]) -> None:
-    """Raises DataError where a source has no usable raster."""
+    """Raises DataError if a source has no usable raster."""
     if not len(places):
         raise DataError(f"no raster in {source_uri} can be used: {in_words(rejects)}")

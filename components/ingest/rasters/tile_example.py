@@ -30,10 +30,10 @@ class TileEncoder:
     """Encodes tiles of the bands that a model sees.
 
     Args:
-        image: the bounds that the served graph keeps, and the names of the bands: those under
-            which they were requested, so that `red` keeps this name for every sensor.
+        image: the limits of the served graph, and the names of the bands as requested, so that
+            `red` keeps this name for every sensor.
         classes: class names in the order of their indices.
-        are_files: each tile is a file, a chip, and not cut out of a scene.
+        are_files: each tile is a file, a chip, not cut out of a scene.
     """
 
     def __init__(self, image: ImageSpec, classes: Sequence[str], *, are_files: bool) -> None:
@@ -44,12 +44,12 @@ class TileEncoder:
     def __call__(
         self, record: Record, tile: Tile, view: View, truth: Truth, scene: str | None
     ) -> Converted | Reject:
-        """Encodes the example of a tile, or its reject where the served graph would refuse it.
+        """Encodes the example of a tile, or its reject if the served graph would refuse it.
 
         Args:
             record: key, classes, slices and the tile's split.
-            tile: pixels and place.
-            view: whose tile it is.
+            tile: pixels and location.
+            view: of the tile.
             truth: beside the record's classes.
             scene: the id to write, if any.
         """
@@ -82,10 +82,10 @@ class TileEncoder:
         return Converted(record, record.split, identity, features_message(entries), names, lonlat)
 
     def _identity(self, payload: bytes, tile: Tile, found: BandStatistics) -> bytes:
-        """Returns bytes shared by copies of a tile alone: its pixels and its place.
+        """Returns bytes that only copies of a tile share: its pixels and its location.
 
-        Cloud, water or saturation that fills a tile looks the same at every time, so that a tile of
-        one value that was cut out of a scene is itself by its key.
+        Cloud, water or saturation that fills a tile looks the same at any time, so a tile of a
+        single value that was cut out of a scene is identified by its key.
         """
         place: tuple[object, ...] = (tile.crs, *tile.transform[:6])
         if tile.crs is None:

@@ -1,4 +1,4 @@
-"""Views from raster names, the same in the listing and in every worker."""
+"""Views of named rasters, the same in the listing and in every worker."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -27,13 +27,13 @@ OpenView = Callable[[SceneSource], View]
 def open_view(
     source: SceneSource, options: RasterOptions, image: ImageSpec, warp: Warp | None = None
 ) -> View:
-    """Opens the model's bands of a scene on the wanted grid; headers only.
+    """Opens the model's bands of a scene on the wanted grid; reads only headers.
 
     Args:
         source: files of the scene, with the scale and offset of metadata beside them.
         options: of reading.
         image: names the bands.
-        warp: another grid than the scene's own.
+        warp: to a grid other than the scene's own.
 
     Raises:
         SceneRejected: the scene cannot be used.
@@ -67,7 +67,7 @@ def open_view(
 def open_views(
     sources: Sequence[SceneSource], open_one: OpenView, image: ImageSpec
 ) -> Sequence[View | SceneRejected]:
-    """Returns each source's view or rejection, in their order; opens several at a time.
+    """Returns each source's view or rejection, in order; opens several at a time.
 
     Args:
         sources: files of each scene.
@@ -75,7 +75,7 @@ def open_views(
         image: names the bands.
     """
     with warnings.catch_warnings(), ThreadPoolExecutor(_HEADER_READERS) as pool:
-        # Each thread's own filter for it would conflict with the others'.
+        # Separate warning filters in the threads would conflict.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         views = list(pool.map(partial(_outcome, open_one), sources))
     names = {view.bands[0].name for view in views if isinstance(view, View)}
@@ -85,7 +85,7 @@ def open_views(
 
 
 def _named_only(view: View | SceneRejected) -> View | SceneRejected:
-    """Rejects a view whose band is B1 only because it is unnamed: other scenes have a B1."""
+    """Rejects a view whose band is B1 only for lack of a name: other scenes have a B1."""
     if isinstance(view, SceneRejected) or view.bands[0].name == ONLY_BAND:
         return view
     return SceneRejected(

@@ -1,4 +1,4 @@
-"""Exact duplicates: detection of copies that leak between splits or contradict each other."""
+"""Exact duplicates: detection of copies that leak between splits or have different labels."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ class DigestRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class DigestTable:
-    """The rows of one shard, in their order, as columns that are cheap to send between processes.
+    """The rows of one shard, in order, as columns that are cheap to send between processes.
 
     Attributes:
         shard: the shard's number.
-        keys: the source keys, with NUL between them.
-        digests: 32 bytes each, shared by copies alone: the sha256 of a photograph's file, or of a
-            tile's pixels and place.
+        keys: the source keys, separated by NUL.
+        digests: 32 bytes each, shared only by copies: the sha256 of a photograph's file, or of a
+            tile's pixels and location.
         splits: the split of each, as an index into `SPLITS`.
         labels: the class names of each, as an index into `combinations`.
         combinations: the sets of class names that occur.
@@ -92,9 +92,9 @@ class _Place:
 def surplus_copies(tables: Sequence[DigestTable]) -> dict[int, tuple[Copy, ...]]:
     """Returns the copies to reject, by shard.
 
-    Of all with the same digest the one with the first key is kept. A copy in another split
-    would let the model be tested on its training data, and a copy with another class shows
-    that one of the two is wrong: both are rejected. A copy that agrees with the first is kept.
+    Of all with the same digest, the one with the first key is kept. A copy in another split would
+    let the model be tested on its training data, and a copy with another class shows that one of
+    the two is wrong: such copies are rejected. A copy that agrees with the first is kept.
     """
     surplus = defaultdict(list)
     for places in _same_content(tables):
@@ -120,8 +120,8 @@ def _disagreement(tables: Sequence[DigestTable], first: _Place, other: _Place) -
 def _same_content(tables: Sequence[DigestTable]) -> list[list[_Place]]:
     """Groups examples with the same digest; returns groups of two or more.
 
-    Sorting the first eight bytes of every digest finds the few candidates without an object for
-    each example; the whole digest then decides.
+    Sorting the first eight bytes of every digest finds the few candidates without a Python object
+    for each example; the whole digest then decides.
     """
     joined = b"".join(table.digests for table in tables)
     heads = np.frombuffer(joined, np.uint64)[:: _DIGEST_BYTES // 8]

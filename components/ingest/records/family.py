@@ -1,8 +1,8 @@
-"""Protocol of a family of sources: all that ingest asks of one kind of source.
+"""Protocol of a family of sources: everything that ingest needs of one kind of source.
 
 A family is bound to the configuration of one source, and `components.ingest.sources` finds the
 family of a configuration. The phases of ingest (listing, fingerprint, shards, survey, sheet of
-examples) call these methods and never ask for the kind.
+examples) call these methods and never check the kind.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from components.raster.tiles.view import View
 
 #: Entries of a fingerprint, which JSON can write; their order has no effect.
 Entries = Iterable[Sequence[object]]
-#: Yields what represents the content of each file, in their order.
+#: Yields a checksum that represents the content of each file, in order.
 ChecksumsOf = Callable[[Iterable[str]], Iterator[str]]
 #: Takes the digest (`components.raster.fingerprint.entry_digest`) of the entry of an item.
 Note = Callable[[bytes], None]
@@ -40,13 +40,13 @@ class Convert(Protocol):
         Args:
             line: of the listing.
             note: called for each item whose files are all in `FingerprintInput.read_whole`, with
-                its entry in the fingerprint, of the very bytes that were read.
+                its entry in the fingerprint, computed from the bytes that were read.
         """
         ...
 
 
 class WholeScenes(NamedTuple):
-    """Scenes that are read whole, with what the source holds beside them."""
+    """Scenes that are read whole, with the other content of the source."""
 
     scenes: tuple[SceneSource, ...]
     rejects: Sequence[Reject]
@@ -55,18 +55,18 @@ class WholeScenes(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class FingerprintInput:
-    """All that a fingerprint covers: the files whose content decides what ingest reads.
+    """Content of a fingerprint: the files whose content determines what ingest reads.
 
-    There may be millions, so that they are yielded as often as they are needed, and not held.
+    There may be millions, so they are yielded whenever they are needed, and not held.
 
     Attributes:
-        looked_at: yields those whose content is determined before and after workers read.
-        entries: yields an entry for everything that decides what ingest reads, with the checksums
-            of the files.
-        read_whole: yields those that nobody but a worker reads, once and whole, so that the worker
-            itself can tell what they contained.
-        entries_beside: yields the entries that workers do not tell, given the configured classes,
-            to which they keep; None for any.
+        looked_at: yields files whose content is determined before and after workers read.
+        entries: yields an entry for everything that determines what ingest reads, with the
+            checksums of the files.
+        read_whole: yields files that only a worker reads, once and whole, so that the worker itself
+            can report their content.
+        entries_beside: yields the entries that workers do not report, given the configured classes,
+            which limit what workers read; None for any.
     """
 
     looked_at: Callable[[], Iterable[str]]
@@ -75,7 +75,7 @@ class FingerprintInput:
     read_whole: Callable[[], Iterable[str]] = tuple
 
     def files(self) -> Iterator[str]:
-        """Yields all of them."""
+        """Yields all files."""
         yield from self.looked_at()
         yield from self.read_whole()
 
@@ -84,17 +84,17 @@ class FingerprintInput:
 class Family(Protocol[Found]):
     """One kind of source, bound to the configuration of a source.
 
-    `Found` is what the family itself makes of the source's names; others only hand it back.
-    Methods that read the source raise DataError where it cannot be read as a whole, and
-    ConfigError where something that the configuration names cannot be used.
+    `Found` is the family's own representation of the source's content; callers only pass it back.
+    Methods that read the source raise DataError if it cannot be read as a whole, and ConfigError if
+    something that the configuration names cannot be used.
     """
 
     def find(self) -> Found:
-        """Lists what the source names; no image is opened."""
+        """Lists the content of the source; no image is opened."""
         ...
 
     def files_read_to_find(self) -> Sequence[str]:
-        """Lists the files whose content, not only their name, decides what `find` returns."""
+        """Lists the files whose content, not only their name, determines the result of `find`."""
         ...
 
     def fingerprint_input(self, found: Found, split_files: Sequence[str]) -> FingerprintInput:
@@ -102,20 +102,20 @@ class Family(Protocol[Found]):
 
         Args:
             found: from `find`.
-            split_files: files by whose content splits are drawn.
+            split_files: files whose content determines splits.
         """
         ...
 
     def whole_scenes(self, found: Found) -> WholeScenes:
-        """Returns the scenes of a source for maps; of photographs and chips each is a scene."""
+        """Returns the scenes of a source for maps; each photograph and chip is a scene."""
         ...
 
     def listing(self, settings: Settings, found: Found) -> Listing:
-        """Returns what workers will read, with the splits that are known before."""
+        """Returns the items that workers will read, with the splits that are known beforehand."""
         ...
 
     def lines(self, listing: Listing, shards: int) -> Iterable[bytes]:
-        """Serializes a listing: a line of JSON for each shard, at most `shards`."""
+        """Serializes a listing: one line of JSON for each of at most `shards` shards."""
         ...
 
     def uri_of_keys(self, line: bytes) -> Callable[[str], str]:
@@ -123,7 +123,7 @@ class Family(Protocol[Found]):
         ...
 
     def converter(self, settings: Settings, classes: Sequence[str]) -> Convert:
-        """Returns the conversion of lines to examples; it raises for no single item."""
+        """Returns the conversion of lines to examples, which never raises for a single item."""
         ...
 
     def survey(self, settings: Settings) -> Survey:

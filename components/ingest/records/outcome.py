@@ -1,4 +1,4 @@
-"""Outcomes of items that a worker reads: an example, before and after it is encoded, or nothing."""
+"""Outcomes of items that a worker reads: an example, encoded or not, or nothing."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,8 +23,8 @@ class Accepted(NamedTuple):
 
 class Converted(NamedTuple):
     """One example: its split, its serialized tf.Example, and the classes to count it for:
-    those that the record names, or that its mask or boxes show. Copies share a digest.
-    `lonlat` is its centre in degrees, where known."""
+    those that the record names, or that occur in its mask or boxes. Copies share a digest.
+    `lonlat` is its centre in degrees, if known."""
 
     record: Record
     split: str
@@ -35,7 +35,7 @@ class Converted(NamedTuple):
 
 
 class Ignored(NamedTuple):
-    """An item left out by configuration; `what` is the name to count by."""
+    """An item left out by configuration; `what` is the name under which it is counted."""
 
     what: str
 

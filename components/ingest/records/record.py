@@ -1,4 +1,4 @@
-"""Records: a source's metadata of its images, before any image is read."""
+"""Records: metadata of images from their source, before any image is read."""
 
 import pickle
 from collections import Counter
@@ -21,20 +21,20 @@ SliceValue = str | int | float
 
 
 class Record(NamedTuple):
-    """One image that a source names (a tuple; `Records` holds millions).
+    """One image named by a source (a tuple; `Records` holds millions).
 
     Attributes:
-        key: path below the source's root, `/` between parts; no two records share one.
+        key: path below the source's root, `/` between parts; unique.
         uri: location of the file.
-        label: the class, or None where only `labels` are known.
-        labels: several classes, sorted; None where the source knows but one.
+        label: the class, or None if only `labels` are known.
+        labels: several classes, sorted; None if the source has only one.
         split: the given split (`train`, `eval`, `test`), or None.
-        group: what must share one split, or None.
+        group: group of images that must share a split, or None.
         slices: slice features by name.
-        number: what a model should answer where that is a number, or None.
+        number: the true number in regression, or None.
         mask_uri: location of the image's mask, or None.
         boxes_of: the name of the image in the file of boxes, or None.
-        drawn: the split that was drawn for it because none is given, or None.
+        drawn: the split that was drawn because none is given, or None.
     """
 
     key: str
@@ -69,15 +69,12 @@ class Record(NamedTuple):
 _DEFAULTS = tuple(Record("", ""))
 _LABELS, _SLICES = map(Record._fields.index, ("labels", "slices"))
 _FILES = [Record._fields.index(name) for name in ("uri", "mask_uri")]
-#: Makes a record of all its fields; `Record` itself is a function of Python, which is slower.
+#: Makes a record from all its fields; `Record` itself is a Python function, which is slower.
 _make: Callable[[tuple[Any, ...]], Record] = partial(tuple.__new__, Record)
 
 
 def to_columns(records: Sequence[Record]) -> list[Sequence[Any]]:
-    """Returns a column for the key, and for each field up to the last that any of the records has.
-
-    JSON can write them.
-    """
+    """Returns a column for each field, up to the last one that any of the records has, for JSON."""
     columns: list[Sequence[Any]] = list(zip(*records, strict=True)) or [()]
     while len(columns) > 1 and columns[-1].count(_DEFAULTS[len(columns) - 1]) == len(records):
         columns.pop()
@@ -87,7 +84,7 @@ def to_columns(records: Sequence[Record]) -> list[Sequence[Any]]:
 
 
 def of_columns(columns: Sequence[Sequence[Any]]) -> Iterator[Record]:
-    """Inverts `to_columns`, also where the columns were written as JSON, which has no tuples."""
+    """Inverts `to_columns`, also for columns from JSON, which has no tuples."""
     if len(columns) > _LABELS:
         labels = [it if it is None else tuple(it) for it in columns[_LABELS]]
         columns = [*columns[:_LABELS], labels, *columns[_LABELS + 1 :]]
@@ -96,9 +93,9 @@ def of_columns(columns: Sequence[Sequence[Any]]) -> Iterator[Record]:
 
 
 def are_local(uris: Iterable[str | None]) -> bool:
-    """Checks whether no location is remote; None is none."""
+    """Checks that no location is remote; None counts as local."""
     given = [uri for uri in uris if uri is not None]
-    # As a rule one search in all of them suffices.
+    # One search in all of them together usually suffices.
     return "://" not in "".join(given) or not any(map(is_remote, given))
 
 
@@ -121,7 +118,7 @@ class Records(Packed[Record]):
         return self._packed_local and all(record.is_local for record in self._rest)
 
     def columns(self, *names: str) -> Iterator[tuple[Any, ...]]:
-        """Yields the named fields of each record, sooner than whole records."""
+        """Yields the named fields of each record, faster than whole records."""
         places = [Record._fields.index(name) for name in names]
         rest = [to_columns(self._rest)] if self._rest else []
         for held in chain(map(pickle.loads, self._dumped()), rest):
@@ -153,10 +150,10 @@ class Records(Packed[Record]):
 
 @dataclass
 class Contents:
-    """Items that a source names, in any order; `ignored` counts non-image files by suffix.
+    """Items named by a source, in any order; `ignored` counts files that are not images, by suffix.
 
     Attributes:
-        classes: those that the source declares apart from its records, by a legend or a file of
+        classes: those that the source declares outside its records, by a legend or a file of
             boxes.
         scalings: of the bands, as in `Listing`.
         train_to_test_m: as in `Listing`.
@@ -172,18 +169,18 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All that a source names, sorted by key.
+    """All items named by a source, sorted by key.
 
     Attributes:
-        records: what ingest will read.
-        rejects: what could not even be listed.
-        ignored: files that are not images, by suffix, and how many of each.
+        records: images that ingest will read.
+        rejects: items that could not be listed.
+        ignored: number of files that are not images, by suffix.
         classes: class names in the order of their indices.
         parts: of scenes, instead of records.
-        scalings: what all rasters agree on, where their numbers are kept for that.
-        scene_groups: the group of a scene's tiles by its id, where it has one.
+        scalings: common to all rasters, if their numbers are kept as stored for that reason.
+        scene_groups: the group of a scene's tiles by its id, if it has one.
         train_to_test_m: metres between the nearest tiles of the train and the test split; None
-            without places, or without tiles of one of them.
+            without georeferences, or without tiles in one of them.
     """
 
     records: Records
@@ -197,7 +194,7 @@ class Listing:
 
     @property
     def groups(self) -> dict[str, str]:
-        """The group of an image by its key, or of a scene's tiles by its id, where it has one."""
+        """The group of an image by its key, or of a scene's tiles by its id, if it has one."""
         groups = self.records.columns("key", "group")
         named = {key: group for key, group in groups if group is not None}
         return named | dict(self.scene_groups)

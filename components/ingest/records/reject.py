@@ -1,4 +1,4 @@
-"""Rejected items: place, reason and exact fault."""
+"""Rejected items: location, reason and exact fault."""
 
 import json
 from collections import Counter
@@ -20,7 +20,7 @@ class Reject:
         key: path below the source's root, `/` between parts.
         uri: location of the item.
         reason: the code to count by.
-        detail: what was wrong with this very item, for a person to read.
+        detail: the fault of this item, for people.
     """
 
     key: str
@@ -50,7 +50,7 @@ def reject_of_label(reject: LabelReject) -> Reject:
 
 
 def in_words(rejects: Sequence[Reject]) -> str:
-    """Returns the number of rejects and the detail of the first with the commonest reason."""
+    """Returns the number of rejects and the detail of the first with the most common reason."""
     if not rejects:
         return "0 rejects"
     ((commonest, _),) = Counter(reject.reason for reject in rejects).most_common(1)

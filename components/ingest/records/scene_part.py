@@ -20,9 +20,9 @@ class ScenePart:
     """Half-open ranges of the rows and columns of a scene's tiles, and the split of each tile.
 
     Attributes:
-        splits: a character for each tile of the part, by rows: the place of its split in `SPLITS`,
-            or a dash where it is left out.
-        truth: what the scene is labelled by, from `NamedScenes`.
+        splits: a character for each tile of the part, by rows: the index of its split in `SPLITS`,
+            or a dash if it is left out.
+        truth: of the scene, from `NamedScenes`.
     """
 
     source: SceneSource
@@ -39,7 +39,7 @@ class ScenePart:
         splits: Sequence[str | None],
         truth: str | None = None,
     ) -> "ScenePart":
-        """Builds a part of a plan with its tiles' splits, None for those that are left out."""
+        """Builds a part of a plan from its tiles' splits, None for those that are left out."""
         return cls(
             source,
             (part.rows.start, part.rows.stop),
@@ -81,7 +81,7 @@ class ScenePart:
 
 
 def scene_of_fields(fields: Mapping[str, Any]) -> SceneSource:
-    """Inverts `asdict` of a scene, with JSON in between."""
+    """Builds a scene from the JSON of its `asdict`."""
     files = tuple(
         BandFile(
             file["path"],
@@ -96,7 +96,7 @@ def scene_of_fields(fields: Mapping[str, Any]) -> SceneSource:
 
 
 def part_lines(parts: Sequence[ScenePart], shards: int) -> Iterator[bytes]:
-    """Yields one line of JSON per shard: parts of similar tile counts, from distant places."""
+    """Yields one line of JSON per shard: parts from distant places, with similar tile counts."""
     mixed = sorted(parts, key=_mixed)
     total = sum(part.tiles for part in mixed)
     rows: list[list[Any]] = []

@@ -8,7 +8,7 @@ from components.raster.split import SplitConfig
 
 
 class Settings(Protocol):
-    """The part of `IngestConfig` that is not about one source; a family of sources reads it alone.
+    """The part of `IngestConfig` that does not concern one source, and all that families read.
 
     Attributes:
         image: the model's input, with its bands and bounds.

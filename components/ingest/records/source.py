@@ -1,4 +1,4 @@
-"""Answers that the configuration of every source gives, regardless of its kind."""
+"""Interface of the configuration of a source, whatever its kind."""
 
 import re
 from collections.abc import Iterator
@@ -26,21 +26,21 @@ class InputPath(NamedTuple):
 
 
 class Located(Protocol):
-    """Anything with a place: a path or an address."""
+    """Anything with a location: a path or an address."""
 
     @property
     def uri(self) -> str: ...
 
 
 class SourceOptions(Frozen):
-    """Base of each source's configuration, with the answers that most kinds give.
+    """Base of each source's configuration, with defaults for most kinds.
 
     A kind adds `kind` (a literal, by which `components.ingest.sources` finds its family), `uri`
     (a field or a property) and `task` (the task of its truth).
 
     Attributes:
-        is_raster: its images have bands and a place; else they are photographs.
-        in_a_folder: it lies in a folder, where a marker of a complete upload may lie as well.
+        is_raster: its images have bands and a georeference; else they are photographs.
+        in_a_folder: it lies in a folder, which may also hold the marker of a complete upload.
     """
 
     is_raster: ClassVar[bool] = False
@@ -57,12 +57,12 @@ class SourceOptions(Frozen):
         return True
 
     def without_truth(self) -> "SourceOptions":
-        """Returns the source of the same images, whose truth is not read; by default itself."""
+        """Returns the source of the same images without reading their truth; default: itself."""
         return self
 
     @property
     def mask_legend(self) -> ClassLegend | None:
-        """The meaning of the pixels of masks, where images have masks of their own."""
+        """Meaning of the pixels of masks, if each image has its own mask."""
         return None
 
     @property
@@ -77,7 +77,7 @@ class SourceOptions(Frozen):
 
     @property
     def for_tiles_alone(self) -> tuple[str, ...]:
-        """Options in use that only tiles have, and whole scenes do not."""
+        """Options in use that apply only to tiles, not to whole scenes."""
         return ()
 
     def input_paths(self) -> Iterator[InputPath]:

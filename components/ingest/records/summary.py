@@ -1,4 +1,4 @@
-"""Ingest summary: counts for people and gates, without any framework."""
+"""Ingest summary: counts for people and gates, without a framework."""
 
 import json
 from collections import Counter
@@ -23,11 +23,11 @@ class IngestSummary:
         examples: by split and class name; an image with several classes counts for each.
         images: examples by split.
         rejects: by reason code.
-        ignored: files that were no images, by suffix.
-        units: what the tiles of rasters hold, by band, in words.
-        extent: around the centres of the examples that have a place.
-        train_to_test_m: metres between the nearest tiles of the train and the test split, as the
-            source lists them; None where they have no places.
+        ignored: files that are not images, by suffix.
+        units: of the tiles of rasters, by band, in words.
+        extent: around the centres of the georeferenced examples.
+        train_to_test_m: metres between the nearest tiles of the train and the test split, as
+            listed by the source; None if they have no location.
     """
 
     examples: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class IngestSummary:
 
     @property
     def reject_fraction(self) -> float:
-        """Rejects among all intended images; 0 where there were none."""
+        """Share of rejects among all intended images; 0 if there were none."""
         total = self.total_images + self.total_rejects
         return self.total_rejects / total if total else 0.0
 
@@ -70,7 +70,7 @@ class IngestSummary:
 
     @classmethod
     def from_json(cls, text: str) -> "IngestSummary":
-        """Inverts `to_json`; raises DataError when `text` is not a summary."""
+        """Inverts `to_json`; raises DataError if `text` is not a summary."""
         try:
             facts = json.loads(text)
             extent = facts.get("extent")
@@ -85,7 +85,7 @@ class IngestSummary:
 
 
 def total(summaries: Iterable[IngestSummary]) -> IngestSummary:
-    """Adds up summaries, with every split present."""
+    """Adds up summaries; the sum has every split."""
     examples: dict[str, Counter[str]] = {split: Counter() for split in SPLITS}
     images = Counter(dict.fromkeys(SPLITS, 0))
     rejects: Counter[str] = Counter()
@@ -131,9 +131,10 @@ def rejects_report(
     fingerprint: str,
     task: Task = SINGLE_LABEL,
 ) -> GateReport:
-    """Judges whether the examples can be trained on.
+    """Judges whether a model can be trained on the examples.
 
-    There are few rejects, no split is without an example, and a classifier has several classes.
+    It can if there are few rejects, every split has an example, and a classifier has several
+    classes.
     """
     findings = [few_rejects(summary, max_reject_fraction)]
     findings += [_not_empty(summary, split) for split in SPLITS]
@@ -160,7 +161,7 @@ def few_rejects(summary: IngestSummary, limit: float) -> Finding:
         reasons = ", ".join(f"{it} {count}" for it, count in rejects.most_common(_NAMED_REASONS))
         detail += f"; most by reason: {reasons}"
     if fraction > limit:
-        detail += ". Mend or remove them (rejects-*.jsonl names each), or raise max_reject_fraction"
+        detail += ". Fix or remove them (rejects-*.jsonl names each), or raise max_reject_fraction"
     subject = rejects.most_common(1)[0][0] if rejects else "rejects"
     return Finding(GATE, "max_reject_fraction", fraction <= limit, subject, detail)
 
@@ -168,7 +169,7 @@ def few_rejects(summary: IngestSummary, limit: float) -> Finding:
 def _one_class(name: str) -> Finding:
     detail = (
         f"{name} is the only class: a model that always answers it is always right. Add examples "
-        "of what is not of this class, as a class of their own"
+        "that are not of this class, as a separate class"
     )
     return Finding(GATE, "two_classes", False, name, detail)
 

@@ -17,13 +17,13 @@ from components.raster.spatial.report import SplitReport
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """The state of a source's splits.
+    """Properties of a source's splits.
 
     Attributes:
         report: counts, classes, distances and leaks.
-        places: of the tiles; none for photographs.
+        places: of the tiles; empty for photographs.
         splits: of each tile; None for those in no split.
-        rejects: what could not be listed.
+        rejects: items that could not be listed.
     """
 
     report: SplitReport

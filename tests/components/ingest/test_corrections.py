@@ -57,7 +57,7 @@ def test_a_corrected_label_replaces_that_of_the_source_and_changes_the_fingerpri
     [
         ("key,label\nforest/9.png,water\n", "1 keys are of no image .* forest/9.png"),
         ("key,class\nforest/1.png,water\n", "row 1 has no label"),
-        ("key,label\nforest/1.png,\n", "forest/1.png has the label '', and not a class"),
+        ("key,label\nforest/1.png,\n", "forest/1.png has the label '', not a class"),
         ("key,label\nforest/1.png,a\nforest/1.png,b\n", "row 2 corrects forest/1.png a second"),
     ],
 )
@@ -77,7 +77,7 @@ def test_several_classes_and_numbers_are_corrected_in_their_own_form(tmp_path):
     assert [it.labels for it in list_source(config).records] == [("road", "water"), ("water",)]
     columns = {"uri": "uri", "label": None, "number": "height"}
     config = IngestConfig.model_validate({"source": {**source, "columns": columns}})
-    with pytest.raises(DataError, match=r"a.png has the label 'water \| road', and not a number"):
+    with pytest.raises(DataError, match=r"a.png has the label 'water \| road', not a number"):
         list_source(config)
 
 
@@ -90,7 +90,7 @@ def test_cells_of_numbers_name_the_classes_that_a_manifest_would(folders, tmp_pa
     found = labels_of(config.model_copy(update={"source": source}))
     assert (found["forest/0.png"], found["forest/1.png"]) == ("0", "7")
     pq.write_table(pa.table({**rows, "label": [float("nan"), 7.0]}), table)
-    with pytest.raises(DataError, match="forest/0.png has the label nan, and not a class"):
+    with pytest.raises(DataError, match="forest/0.png has the label nan, not a class"):
         labels_of(config.model_copy(update={"source": source}))
 
 

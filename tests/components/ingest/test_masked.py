@@ -153,7 +153,7 @@ def test_the_columns_say_which_task_it_is(columns, task):
 
 
 def test_two_truths_are_refused():
-    with pytest.raises(ValidationError, match="each stand instead of all other truth"):
+    with pytest.raises(ValidationError, match="each exclude any other truth"):
         ManifestColumns(mask="mask", number="height_m")
     assert not ManifestColumns(label=None).has_truth
 

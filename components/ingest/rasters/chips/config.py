@@ -46,11 +46,11 @@ class ChipsSource(RasterOptions, CorrectableSource):
 
     @property
     def has_truth(self) -> bool:
-        """A column, or the folder of each chip, tells the truth."""
+        """A column, or the folder of each chip, holds the truth."""
         return self.columns.has_truth
 
     def without_truth(self) -> "ChipsSource":
-        """Returns the chips alone."""
+        """Returns only the chips."""
         return self.model_copy(
             update={"columns": self.columns.without_truth(), "corrections": None}
         )

@@ -32,7 +32,7 @@ class ChipConverter:
         self._encode = TileEncoder(settings.image, classes, are_files=True)
 
     def convert(self, records: Sequence[Record]) -> Iterator[Converted | Reject]:
-        """Yields one outcome for each of `records`, in their order; no chip raises."""
+        """Yields one outcome for each of `records`, in order; no chip raises."""
         for record, read in self.read(records):
             if isinstance(read, Reject):
                 yield read

@@ -1,4 +1,4 @@
-"""Chips that a source names, and their places and splits, from their headers."""
+"""Chips named by a source, and their locations and splits, from their headers."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -43,8 +43,8 @@ def name_chips(source: ChipsSource) -> Contents:
 def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Contents:
     """Assigns splits to the chips, from their headers.
 
-    A chip that cannot be opened or lacks a band becomes a reject; one that its split's rule leaves
-    out is counted with what is ignored.
+    A chip that cannot be opened or lacks a band becomes a reject; one that the split's rule leaves
+    out is counted as ignored.
 
     Raises:
         DataError: the split would leak, or chips differ in scale or offset.
@@ -70,7 +70,7 @@ def place_chips(found: Contents, source: ChipsSource, settings: Settings) -> Con
 def locate_chips(
     records: Sequence[Record], source: ChipsSource, settings: Settings
 ) -> tuple[list[Record], TileFootprints, list[Reject], BandScalings | None]:
-    """Returns the readable chips, their places, the rejects, and the agreed `Scalings`.
+    """Returns the readable chips, their locations, the rejects, and the agreed `Scalings`.
 
     Raises:
         DataError: chips differ in scale or offset.
@@ -79,7 +79,7 @@ def locate_chips(
     scalings = Scalings(settings.image)
     chips = [chip_source(record.key, record.uri, source) for record in records]
     views = open_chips(chips, source, settings.image)
-    # Setting up GDAL for every single projection takes longer than all else.
+    # Setting up GDAL for every single projection would take longer than everything else.
     with gdal_env(source.uri):
         for record, view in zip(records, views, strict=True):
             if isinstance(view, SceneRejected):

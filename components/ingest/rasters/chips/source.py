@@ -41,15 +41,15 @@ class Chips(RecordFamily):
         return name_chips(self.source)
 
     def files_read_to_find(self) -> Sequence[str]:
-        """Returns nothing: names alone decide, and a manifest's rows are fingerprinted."""
+        """Returns nothing: only names decide, and a manifest's rows are fingerprinted."""
         return ()
 
     def fingerprint_input(self, found: Contents, split_files: Sequence[str]) -> FingerprintInput:
-        """Covers each chip with its side files and metadata."""
+        """Returns the fingerprint's input: each chip with its side files and metadata."""
         return fingerprint_input_of_records(found, split_files, sides_of=_sides())
 
     def listing(self, settings: Settings, found: Contents) -> Listing:
-        """Opens headers, and assigns a split to each chip by its place."""
+        """Opens headers, and assigns a split to each chip by its location."""
         known, unknown = of_classes(found.records, settings.classes)
         found = replace(found, records=known, rejects=[*found.rejects, *unknown])
         placed = place_chips(found, self.source, settings)
@@ -61,7 +61,7 @@ class Chips(RecordFamily):
         return lambda line, note=None: converter.convert(records_of(line))
 
     def survey(self, settings: Settings) -> Survey:
-        """Reads headers, and the files for copies."""
+        """Reads headers, and files to detect copies."""
         return survey_chips(self.source, settings, self.find())
 
     def samples(

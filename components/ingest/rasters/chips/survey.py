@@ -17,7 +17,7 @@ from components.raster.spatial.rules import LeftOut
 
 
 def survey_chips(source: ChipsSource, settings: Settings, contents: Contents) -> Survey:
-    """Surveys chips from their headers, less the copies among those on this machine.
+    """Surveys chips from their headers, without copies among those on this machine.
 
     Raises:
         DataError: no chip can be used, or the split would leak.

@@ -29,5 +29,5 @@ def open_chip(source: SceneSource, options: RasterOptions, image: ImageSpec) -> 
 def open_chips(
     sources: Sequence[SceneSource], options: RasterOptions, image: ImageSpec
 ) -> Sequence[View | SceneRejected]:
-    """Returns each chip's view or rejection, in their order."""
+    """Returns each chip's view or rejection, in order."""
     return open_views(sources, partial(open_chip, options=options, image=image), image)

@@ -29,7 +29,7 @@ def read_area(source: TiledSource) -> Area | None:
 
     Raises:
         DataError: it cannot be read.
-        ConfigError: it holds no polygon, or its CRS does not lead to the earth.
+        ConfigError: it holds no polygon, or its CRS is not one of the earth.
     """
     if source.area is None:
         return None
@@ -45,7 +45,7 @@ def read_area(source: TiledSource) -> Area | None:
 
 
 def plan_of(view: View, source: TiledSource, area: Area | None) -> TilePlan:
-    """Plans the tiles of a view; the listing and every worker get the same plan.
+    """Plans the tiles of a view; the listing and all workers get the same plan.
 
     Raises:
         SceneRejected: there are none.

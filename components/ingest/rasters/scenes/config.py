@@ -50,7 +50,7 @@ class TiledSource(RasterOptions):
         return tuple(name for name in ("warp", "area") if getattr(self, name))
 
     def without_truth(self) -> Self:
-        """Returns the scenes alone, cut into all their tiles."""
+        """Returns only the scenes, cut into all their tiles."""
         tiling = self.tiling.model_copy(update={"overlap": "all"})
         return self.model_copy(update={"labels": None, "target": ClassTarget(), "tiling": tiling})
 

@@ -28,8 +28,8 @@ from components.raster.tiles.view import View
 from components.raster.truth.value import Truth
 
 _SCENES_KEPT = 8
-#: Names under which empty tiles are counted: the collar of a scene, and ground
-#: without truth.
+#: Names under which empty tiles are counted: the collar of a scene, and areas without
+#: truth.
 NO_DATA, NO_TRUTH = "(no_data)", "(no_truth)"
 
 

@@ -17,8 +17,8 @@ from components.raster.location import is_remote
 def fingerprint_input_of_scenes(
     source: TiledSource, named: NamedScenes, split_files: Sequence[str]
 ) -> FingerprintInput:
-    """Covers each scene with the content of its files and its truth, and each other file by role
-    and name."""
+    """Returns the fingerprint's input: each scene with the content of its files and its truth, and
+    each other file by role and name."""
     others = [("split", PurePath(path).name, path) for path in split_files] + _other_files(source)
     labels = kind_of(source.labels)
     masks = [labels.own_file(truth) for truth in named.truths]
@@ -62,7 +62,7 @@ def _address(path: str) -> str:
 
 
 def _other_files(source: TiledSource) -> list[tuple[str, str, str]]:
-    """Lists role, name and path of each file of the area of interest, and of labels without a scene
-    of their own."""
+    """Lists role, name and path of each file of the area of interest, and of labels that are not
+    of a single scene."""
     found = [] if source.area is None else [("area", PurePath(source.area).name, source.area)]
     return found + [("labels", name, path) for name, path in kind_of(source.labels).shared_files()]

@@ -1,4 +1,4 @@
-"""Scenes that a source names, with their truths, before a raster is opened."""
+"""Scenes named by a source, with their truths, before a raster is opened."""
 
 import os
 from collections import Counter
@@ -23,15 +23,15 @@ from components.raster.scene.scene import BandFile, FoundScenes, SceneSource
 
 @dataclass(frozen=True, eq=False)
 class NamedScenes:
-    """Scenes, rejects and other files that a source names.
+    """Scenes, rejects and other files named by a source.
 
     Attributes:
         sources: the scenes that can have a truth.
         truths: the label of each scene: the path of its mask, or the name of its image in a file
-            of boxes; None with labels of other kinds.
+            of boxes; None for other kinds of labels.
         rejects: unusable scenes and files.
-        ignored: how many files are none of these, by suffix or why.
-        claimed: images in a file of boxes that are a scene, or may be.
+        ignored: number of other files, by suffix or reason.
+        claimed: images in a file of boxes that are a scene, or may be one.
     """
 
     sources: tuple[SceneSource, ...]
@@ -62,7 +62,7 @@ def find_in_folder(source: ScenesSource) -> FoundScenes:
 
 
 def name_scenes(source: TiledSource, root: str, found: FoundScenes) -> NamedScenes:
-    """Pairs the scenes that a folder or a catalogue names with their truths.
+    """Pairs the scenes of a folder or a catalogue with their truths.
 
     Args:
         source: names the labels.
@@ -102,8 +102,8 @@ def _with_truths(named: NamedScenes, truths: OwnLabels) -> NamedScenes:
         else:
             reason = truths.missing
             detail = (
-                f"nothing in {truths.where} is called as it: what shows no object and what nobody "
-                "labelled look alike"
+                f"nothing in {truths.where} has its name, and a scene without objects cannot be "
+                "distinguished from one that nobody labelled"
             )
         rejects.append(Reject(scene.scene_id, scene.files[0].path, reason, detail))
     return NamedScenes(
@@ -116,7 +116,7 @@ def _with_truths(named: NamedScenes, truths: OwnLabels) -> NamedScenes:
 
 
 def _names_of(scene: SceneSource, root: str) -> set[Name]:
-    """Returns names that a truth of a scene may have: its id, folder of bands, or a file."""
+    """Returns possible names of a scene's truth: those of its id, folder of bands, and files."""
     paths = [_below(file.path, root) for file in scene.files]
     names = {whole_name(scene.scene_id), *map(file_name, paths)}
     folders = set(map(os.path.dirname, paths))

@@ -1,4 +1,4 @@
-"""Planning of scenes: found, opened and divided into tiles before a pixel is read."""
+"""Planning of scenes: opening and division into tiles, before a pixel is read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ _TILES_A_PART = 512
 
 @dataclass(frozen=True, eq=False)
 class PlannedScene:
-    """A usable scene: its view, its tiles and their places, and its label
+    """A usable scene: its view, its tiles and their footprints, and its label
     (see `NamedScenes`)."""
 
     source: SceneSource
@@ -69,7 +69,7 @@ class PlannedScenes:
 
     @property
     def places(self) -> TileFootprints:
-        """Places of all tiles, scene by scene."""
+        """Footprints of all tiles, scene by scene."""
         return all_places(scene.places for scene in self.scenes)
 
 
@@ -125,7 +125,7 @@ def plan_scenes(settings: Settings, source: TiledSource, named: NamedScenes) -> 
 def list_scenes(
     settings: Settings, source: TiledSource, source_uri: str, named: NamedScenes
 ) -> Listing:
-    """Returns the parts of all scenes that workers take, and the split of every tile.
+    """Returns the parts of all scenes for workers, and the split of every tile.
 
     Args:
         settings: of ingest.
@@ -135,7 +135,7 @@ def list_scenes(
 
     Raises:
         DataError: no scene can be used, or the split would leak.
-        ConfigError: something that the configuration names cannot be used.
+        ConfigError: something named in the configuration cannot be used.
     """
     planned = plan_scenes(settings, source, named)
     if not planned.scenes:
@@ -174,7 +174,7 @@ def _planned(
 
 
 def _label_rejects(found: Iterable[LabelReject]) -> list[Reject]:
-    """Returns labels that were left out, each once regardless of the number of scenes."""
+    """Returns labels that were left out, each once whatever the number of scenes."""
     unique: dict[tuple[str, int], LabelReject] = {}
     for reject in found:
         unique.setdefault((reject.source, reject.number), reject)
@@ -184,7 +184,7 @@ def _label_rejects(found: Iterable[LabelReject]) -> list[Reject]:
 def _parts(
     scenes: Sequence[PlannedScene], splits: Sequence[str | LeftOut], shards: int | None
 ) -> Iterable[ScenePart]:
-    """Yields ranges of blocks of each scene, more of them than shards."""
+    """Yields ranges of blocks of each scene; there are more of them than shards."""
     edges = np.cumsum([0] + [len(scene.places) for scene in scenes]).tolist()
     total, wanted = edges[-1], shard_count(edges[-1], shards)
     for scene, (first, last) in zip(scenes, pairwise(edges), strict=True):

@@ -1,4 +1,4 @@
-"""Families of scenes; a kind differs in how it finds its scenes."""
+"""Families of scenes, which differ in how they find their scenes."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -61,7 +61,7 @@ class TiledScenes(ABC, Generic[Options]):
         return kind_of(self.source.labels).files_read_to_pair()
 
     def fingerprint_input(self, found: NamedScenes, split_files: Sequence[str]) -> FingerprintInput:
-        """Covers each scene, and the other files."""
+        """Returns the fingerprint's input: each scene, and the other files."""
         return fingerprint_input_of_scenes(self.source, found, split_files)
 
     def whole_scenes(self, found: NamedScenes) -> WholeScenes:
@@ -69,11 +69,11 @@ class TiledScenes(ABC, Generic[Options]):
         return WholeScenes(found.sources, found.rejects, Counter(found.ignored))
 
     def listing(self, settings: Settings, found: NamedScenes) -> Listing:
-        """Opens headers, plans tiles, and assigns a split to each by its place."""
+        """Opens headers, plans tiles, and assigns a split to each by its location."""
         return list_scenes(settings, self.source, self.uri, found)
 
     def lines(self, listing: Listing, shards: int) -> Iterator[bytes]:
-        """Serializes a listing: a line of JSON for each shard, of whole parts."""
+        """Serializes a listing: one line of JSON for each shard, with whole parts."""
         return part_lines(listing.parts, min(shards, len(listing.parts)))
 
     def uri_of_keys(self, line: bytes) -> Callable[[str], str]:

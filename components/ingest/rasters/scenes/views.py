@@ -12,7 +12,7 @@ from components.raster.tiles.view import View
 
 
 def open_scene_view(scene: SceneSource, source: TiledSource, image: ImageSpec) -> View:
-    """Opens the headers of a scene, whose scale and offset the listing has found.
+    """Opens the headers of a scene, for which the listing has found scale and offset.
 
     Raises:
         SceneRejected: the scene cannot be used.
@@ -23,5 +23,5 @@ def open_scene_view(scene: SceneSource, source: TiledSource, image: ImageSpec) -
 def open_scene_views(
     scenes: Sequence[SceneSource], source: TiledSource, image: ImageSpec
 ) -> Sequence[View | SceneRejected]:
-    """Returns each scene's view or rejection, in their order."""
+    """Returns each scene's view or rejection, in order."""
     return open_views(scenes, partial(open_scene_view, source=source, image=image), image)

@@ -1,4 +1,4 @@
-"""Configuration of scenes that a STAC catalogue names."""
+"""Configuration of scenes from a STAC catalogue."""
 
 from collections.abc import Iterator
 from typing import ClassVar, Literal
@@ -9,7 +9,7 @@ from components.raster.scene.stac_query import StacQuery
 
 
 class StacSource(TiledSource):
-    """Scenes that a STAC item collection, catalogue or API names."""
+    """Scenes from a STAC item collection, catalogue or API."""
 
     in_a_folder: ClassVar[bool] = False
 

@@ -1,4 +1,4 @@
-"""Family of scenes that a STAC catalogue or API names."""
+"""Family of scenes from a STAC catalogue or API."""
 
 from components.ingest.rasters.scenes.source import TiledScenes
 from components.ingest.rasters.stac.config import StacSource
@@ -6,7 +6,7 @@ from components.raster.scene.scene import FoundScenes
 
 
 class StacScenes(TiledScenes[StacSource]):
-    """Scenes that STAC items name."""
+    """Scenes named by STAC items."""
 
     @property
     def uri(self) -> str:

@@ -28,7 +28,7 @@ from components.raster.truth.target import Target
 
 
 class BoxesInPixels(LabelKind):
-    """Boxes in the pixels of scenes; each scene has the boxes of the image that is called as it."""
+    """Boxes in the pixels of scenes; each scene has the boxes of the image with its name."""
 
     def __init__(self, labels: BoxLabels) -> None:
         self._labels = labels
@@ -73,7 +73,7 @@ class _BoxReader(LabelReader):
     ) -> SceneLabels:
         image = self._boxes.place_of(own or "")
         if image is None:
-            detail = f"{self._boxes.source} does not name {own} any more"
+            detail = f"{self._boxes.source} no longer names {own}"
             raise LabelsRejected(Reason.NO_BOXES, detail)
         size_px = view.grid.height_px, view.grid.width_px
         known = classes or self.class_names

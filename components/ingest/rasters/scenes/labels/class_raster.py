@@ -18,7 +18,7 @@ from components.raster.truth.target import Target
 
 
 class ClassRaster(LabelKind):
-    """One raster of classes for all scenes."""
+    """One class raster for all scenes."""
 
     def __init__(self, labels: ClassRasterLabels) -> None:
         self._labels = labels

@@ -1,4 +1,4 @@
-"""Pixel codes of class rasters and masks on a scene's grid, and their check against the legend."""
+"""Pixel codes of class rasters and masks on a scene's grid, and the check against the legend."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -29,7 +29,7 @@ from components.raster.truth.target import Target
 from components.raster.truth.value import Truth
 
 Codes = npt.NDArray[np.integer]
-#: Pixel codes (H, W) of a window, and the mask of pixels that have one.
+#: Pixel codes (H, W) of a window, and a mask of pixels that have one.
 CodesAt = Callable[[Window], tuple[Codes, Mask]]
 
 _MASKS_KEPT = 4
@@ -65,7 +65,7 @@ def refuse_undeclared(
         The files that cannot be read, with the reason.
 
     Raises:
-        DataError: there are undeclared ones, and `undeclared` requires an error.
+        DataError: there are undeclared values, and `undeclared` requires an error.
     """
     found, first, unreadable = _undeclared_values(paths, band, legend)
     if found and undeclared == "stop":
@@ -80,7 +80,7 @@ def refuse_undeclared(
 def _undeclared_values(
     paths: Iterable[Path], band: int, legend: ClassLegend
 ) -> tuple[Counter[float], Path | None, dict[Path, str]]:
-    """Returns pixel counts of each value that the legend lacks, the first file with each, and the
+    """Returns the pixel count of each value that the legend lacks, the first file with each, and
     unreadable files."""
     undeclared: Counter[float] = Counter()
     first, unreadable = None, {}
@@ -113,7 +113,7 @@ def _values(path: Path, band: int) -> Counter[float]:
 
 
 def class_raster(path: str, legend: ClassLegend) -> Scene:
-    """Opens a raster of classes; a value that the legend declares is a class even as nodata."""
+    """Opens a class raster; a value that the legend declares is a class even if it is nodata."""
     try:
         scene = open_scene(SceneSource(path, (BandFile(path),)), without_map=True)
     except SceneRejected as rejected:
@@ -167,7 +167,7 @@ def codes_by_colour(mask: Path, view: View) -> CodesAt:
 
 
 def _orientation(mask: Path, view: View) -> Orientation:
-    """Returns a mask's orientation: by its own georeference, else that of its scene's file."""
+    """Returns a mask's orientation: from its own georeference, else that of its scene's file."""
     source = SceneSource(str(mask), (BandFile(str(mask)),))
     try:
         file = open_scene(source, without_map=True).bands[0].file

@@ -1,4 +1,4 @@
-"""Configuration of the labels of scenes, and of the truth that tiles get from them."""
+"""Configuration of the labels of scenes, and of the truth of tiles from them."""
 
 from typing import Annotated, Literal, Self
 
@@ -56,7 +56,7 @@ class BoxLabels(BoxFile):
     def require_telling(self, target: Target, warped: bool) -> None:
         """Raises ValueError where the labels cannot tell a target."""
         if not target.from_boxes:
-            raise ValueError(f"target {target.to} needs more than labels of kind boxes tell")
+            raise ValueError(f"target {target.to} cannot be derived from labels of kind boxes")
         if warped:
             raise ValueError("boxes in pixels cannot be warped; leave warp out")
 

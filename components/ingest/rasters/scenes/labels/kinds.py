@@ -15,14 +15,14 @@ from components.raster.truth.value import Truth
 
 
 class NoLabels(LabelKind, LabelReader):
-    """The absence of labels, with nothing to read."""
+    """Absence of labels, with nothing to read."""
 
     def read(self) -> LabelReader:
         """Returns itself."""
         return self
 
     def where(self, own: str | None) -> str:
-        """Returns nothing that a message could name."""
+        """Returns empty text: there is no file to name."""
         return ""
 
     def of_scene(

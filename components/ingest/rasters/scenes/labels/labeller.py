@@ -1,4 +1,4 @@
-"""Labels of each scene, in the classes of the run; what cannot be read rejects the scene."""
+"""Labels of each scene, in the classes of the run; unreadable ones reject the scene."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ from components.raster.truth.value import Truth
 
 
 def class_names(labels: LabelReader, target: Target) -> tuple[str, ...]:
-    """Returns the classes that the labels name, sorted, and the background."""
+    """Returns the classes named by the labels and the background, sorted."""
     if target.task in WITHOUT_CLASSES:
         return ()
     background = () if target.background is None else (target.background,)
@@ -35,7 +35,7 @@ class Labeller:
 
     Args:
         labels: of the scenes.
-        target: the truth that tiles get.
+        target: finds the truth of tiles.
         classes: class names in the order of their indices.
 
     Raises:
@@ -51,15 +51,15 @@ class Labeller:
             )
 
     def of_scene(self, view: View, own: str | None) -> SceneLabels:
-        """Returns the labels of a view; their truth raises LabelsRejected where it is unavailable.
+        """Returns the labels of a view; their truth raises LabelsRejected if it cannot be read.
 
         Args:
             view: of the scene.
             own: its mask, or its image in a file of boxes, from `NamedScenes.truths`.
 
         Raises:
-            LabelsRejected: the scene's mask or boxes cannot be read, or are of another size or
-                place.
+            LabelsRejected: the scene's mask or boxes cannot be read, or have another size or
+                location.
         """
         where = self._labels.where(own)
         with _refusing_labels(where):

@@ -45,7 +45,7 @@ class Masks(LabelKind):
     def pair(
         self, names: Sequence[Collection[Name]], scene_files: Collection[str], root: str
     ) -> OwnLabels | None:
-        """Pairs scenes with the masks that are called as they."""
+        """Pairs scenes with the masks of the same name."""
         folder = self._labels.folder
         if not os.path.isdir(folder):
             raise DataError(
@@ -89,7 +89,7 @@ class SceneMaskReader(LabelReader):
     def of_scene(
         self, view: View, own: str | None, target: Target, classes: tuple[str, ...]
     ) -> SceneLabels:
-        """Returns the truth that the scene's mask tells."""
+        """Returns the truth from the scene's mask."""
         codes_at = self.codes_of(view, own)
         return SceneLabels(TruthOfCodes(codes_at, self._labels.legend, target, classes))
 

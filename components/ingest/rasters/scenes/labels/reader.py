@@ -1,4 +1,4 @@
-"""Bases of labels: a kind of labels before its files are read, and the reader of its files."""
+"""Base classes of labels: a kind before its files are read, and the reader of its files."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -31,7 +31,7 @@ class LabelsRejected(DataError):
 
 @dataclass(frozen=True, eq=False)
 class SceneLabels:
-    """The labels of one scene: its tiles' truth, its shapes, and the unusable labels."""
+    """The labels of one scene: the truth of its tiles, its shapes, and the unusable labels."""
 
     truth_at: TruthAt
     shapes: PlacedShapes | None = None
@@ -45,11 +45,11 @@ class OwnLabels:
     Attributes:
         pairs: of scenes and labels.
         names: of the labels, for messages.
-        values: for each, the path of its mask, or the name of its image in a file of boxes.
+        values: for each label, the path of the mask, or the name of the image in a file of boxes.
         where: their folder or file, for messages.
-        missing: the reason code of a scene that has none.
+        missing: the reason code of a scene without labels.
         rejects: unusable files.
-        ignored: how many files are none of these, by suffix or why.
+        ignored: number of other files, by suffix or reason.
     """
 
     pairs: Pairing
@@ -65,7 +65,7 @@ class LabelReader(ABC):
     """Labels whose files are read.
 
     Attributes:
-        class_names: that the labels name.
+        class_names: classes named by the labels.
     """
 
     class_names: tuple[str, ...] = ()
@@ -83,11 +83,11 @@ class LabelReader(ABC):
         Args:
             view: of the scene.
             own: its entry in `OwnLabels.values`, or None.
-            target: the truth that tiles get.
+            target: finds the truth of tiles.
             classes: class names in the order of their indices.
 
         Raises:
-            LabelsRejected: they cannot be read, or are of another size or place.
+            LabelsRejected: they cannot be read, or have another size or location.
         """
 
     def unreadable(self, own: Sequence[str | None]) -> dict[int, str]:
@@ -97,24 +97,24 @@ class LabelReader(ABC):
             The index of each scene whose labels cannot be read, with the reason.
 
         Raises:
-            DataError: there are undeclared classes, and they are configured to stop.
+            DataError: there are undeclared classes, and the configuration says to stop.
         """
         return {}
 
     def left_out(
         self, labels: Sequence[SceneLabels], claimed: Collection[str]
     ) -> Sequence[LabelReject]:
-        """Returns the labels that were left out, those of several scenes possibly repeated.
+        """Returns the labels that were left out; those of several scenes may be repeated.
 
         Args:
             labels: of all usable scenes.
-            claimed: values of `OwnLabels` that belong to a scene, or may.
+            claimed: values of `OwnLabels` that belong to a scene, or may belong to one.
         """
         return ()
 
 
 class LabelKind(ABC):
-    """One kind of labels, bound to their configuration; by default of no single scene."""
+    """One kind of labels, bound to its configuration; default: shared by all scenes."""
 
     def folder_apart(self) -> str | None:
         """Returns the file or folder of labels that holds no scenes."""
@@ -123,30 +123,30 @@ class LabelKind(ABC):
     def pair(
         self, names: Sequence[Collection[Name]], scene_files: Collection[str], root: str
     ) -> OwnLabels | None:
-        """Pairs scenes with labels of their own; None where labels are of no single scene.
+        """Pairs scenes with their own labels; None if all scenes share the labels.
 
         Args:
-            names: that the labels of each scene may have.
+            names: possible names of each scene's labels.
             scene_files: files of all scenes.
             root: folder or catalogue of the scenes.
         """
         return None
 
     def shared_files(self) -> Sequence[tuple[str, str]]:
-        """Returns the name and path of each file that belongs to no single scene."""
+        """Returns the name and path of each file shared by scenes."""
         return ()
 
     def own_file(self, own: str | None) -> str | None:
-        """Returns the file that holds the labels of one scene alone, if there is one."""
+        """Returns the file with the labels of only this scene, if there is one."""
         return None
 
     def files_read_to_pair(self) -> Sequence[str]:
-        """Lists the files whose content decides which scenes have labels."""
+        """Lists the files whose content determines which scenes have labels."""
         return ()
 
     @abstractmethod
     def read(self) -> LabelReader:
-        """Reads what is needed before a scene is opened.
+        """Reads what labels need before a scene is opened.
 
         Raises:
             DataError: the labels cannot be read.

@@ -1,4 +1,4 @@
-"""Labels as polygons or points on the ground, in one file for all scenes."""
+"""Labels as georeferenced polygons or points, in one file for all scenes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
