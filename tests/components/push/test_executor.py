@@ -212,19 +212,19 @@ def test_a_changed_file_of_the_provenance_is_reported_when_a_version_is_shown(
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changed", "what"),
     [("provenance/provenance.json", "provenance.json"), ("saved_model.pb", "the model itself")],
 )
 def test_a_changed_model_or_provenance_is_reported_when_a_version_is_shown(
-    changed: str, message: str, tmp_path: Path, base: Path, models: list[Path]
+    changed: str, what: str, tmp_path: Path, base: Path, models: list[Path]
 ) -> None:
     Run(tmp_path / "first", base).push(models[0])
     path = base / "1" / changed
     content = path.read_bytes()
-    path.write_bytes(content.replace(b"run-7", b"run-8") if message in changed else content + b"x")
+    path.write_bytes(content.replace(b"run-7", b"run-8") if what in changed else content + b"x")
     shown = CliRunner().invoke(versions_command, ["show", "1", "--model-base", str(base)])
     assert isinstance(shown.exception, DataError)
-    assert f"version 1: {message} changed after the push" in str(shown.exception)
+    assert f"version 1: {what} changed after the push" in str(shown.exception)
 
 
 def test_the_next_runs_drift_check_finds_the_statistics_of_the_served_version(
@@ -318,6 +318,6 @@ def test_a_failed_report_refuses_the_push_even_without_a_stop_node(
 def test_a_server_that_cannot_be_asked_refuses_the_push(
     tmp_path: Path, base: Path, models: list[Path]
 ) -> None:
-    with pytest.raises(PushError, match="to say which version"):
+    with pytest.raises(PushError, match="does not report which version"):
         Run(tmp_path / "run", base).push(models[0], endpoint="http://127.0.0.1:9")
     assert numbers(base) == []
