@@ -90,11 +90,11 @@ def run_ingest(
     ingest = IngestShards(config.model_dump_json(), listing.classes, paths)
     with pipeline:
         _ = pipeline | beam.Create(blocks) | beam.Reshuffle() | ingest
-    told = b"".join(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
+    digests = b"".join(storage.read(paths.read_log(shard)) for shard in range(len(blocks)))
     summary = total(_summary(paths, shard) for shard in range(len(blocks)))
     storage.remove_folder(paths.partial)
     source.require_unchanged()
-    fingerprint = source.require(started_for, digests_in(told))
+    fingerprint = source.require(started_for, digests_in(digests))
     return _conclude(config, listing, fingerprint, paths, summary)
 
 

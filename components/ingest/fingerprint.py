@@ -50,14 +50,14 @@ def fingerprint_input(
 def fingerprint_with(
     checksums_of: ChecksumsOf,
     entries: Callable[[ChecksumsOf], Entries],
-    told: Iterable[bytes] = (),
+    digests: Iterable[bytes] = (),
 ) -> str:
     """Computes a fingerprint from the checksums of the files that it covers.
 
     Args:
         checksums_of: yields them.
         entries: yields the entries, from the checksums.
-        told: digests of further entries.
+        digests: of further entries.
     """
     unknown = False
 
@@ -67,7 +67,7 @@ def fingerprint_with(
             unknown |= checksum == UNKNOWN
             yield checksum
 
-    digest = fingerprint_of(entries(noted), told)
+    digest = fingerprint_of(entries(noted), digests)
     return f"{uuid.uuid4().hex}-{digest}" if unknown else digest
 
 

@@ -96,13 +96,13 @@ class ShardWriter:
         rejects = []
         ignored: Counter[str] = Counter()
         extent: Extent | None = None
-        told = bytearray()
+        digests = bytearray()
         with ExitStack() as stack:
             files = {
                 split: stack.enter_context(storage.create(partial_path(folder, split)))
                 for split in SPLITS
             }
-            for outcome in self._convert(read_line(self._paths, block), told.extend):
+            for outcome in self._convert(read_line(self._paths, block), digests.extend):
                 if isinstance(outcome, Converted):
                     write_record(files[outcome.split], outcome.example)
                     record = outcome.record
@@ -115,7 +115,7 @@ class ShardWriter:
                     rejects.append(outcome)
         table = DigestTable.of(block.shard, rows)
         written = WrittenShard(block, folder, table, tuple(rejects), dict(ignored), extent)
-        storage.write(written.read_log, bytes(told))
+        storage.write(written.read_log, bytes(digests))
         return written
 
 

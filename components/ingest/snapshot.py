@@ -67,17 +67,17 @@ class Snapshot:
         """True if the fingerprint is known before workers have read anything."""
         return next(iter(self._covered.read_whole()), None) is None
 
-    def require(self, started_for: str | None, told: Iterable[bytes] = ()) -> str:
+    def require(self, started_for: str | None, digests: Iterable[bytes] = ()) -> str:
         """Returns the fingerprint of the data.
 
         Args:
             started_for: fingerprint of the data for which the run was started; None for any.
-            told: digests of the entries that workers report for the bytes that they read.
+            digests: of the entries that workers report for the bytes that they read.
 
         Raises:
             SourceChanged: the run was started for other data.
         """
-        found = fingerprint_with(self._checksums, self._entries_beside, told)
+        found = fingerprint_with(self._checksums, self._entries_beside, digests)
         if started_for is None:
             return found
         if not same_data(started_for, found):

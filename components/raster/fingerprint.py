@@ -25,16 +25,16 @@ _MOST_REMEMBERED = 1 << 20
 _remembered: dict[FileState, str] = {}
 
 
-def fingerprint_of(entries: Iterable[Sequence[object]], told: Iterable[bytes] = ()) -> str:
+def fingerprint_of(entries: Iterable[Sequence[object]], digests: Iterable[bytes] = ()) -> str:
     """Computes the sha256, in hex, over the sorted digests of entries, which may come in any order.
 
     Args:
         entries: that JSON can write.
-        told: digests of further entries, from `entry_digest`.
+        digests: of further entries, from `entry_digest`.
     """
     # Sorted in parts by their first byte, so that only a few are Python objects at a time.
     parts = [bytearray() for _ in range(256)]
-    for digest in chain(told, map(entry_digest, entries)):
+    for digest in chain(digests, map(entry_digest, entries)):
         parts[digest[0]] += digest
     whole = hashlib.sha256()
     for part in parts:

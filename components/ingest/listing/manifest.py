@@ -28,7 +28,7 @@ from components.raster.text import composed, decoded, split_names
 LARGEST_BYTES = 4 * 2**30
 _LARGEST_FLOAT = 3.4e38
 _BATCH_ROWS = 4096
-_SAID = Record._fields[2:]  # all but key and uri
+_COMPARED = Record._fields[2:]  # all but key and uri
 Row = Mapping[str, Any]
 
 
@@ -280,11 +280,11 @@ def _without_repeats(records: Records) -> tuple[Records, list[Reject]]:
             kept.append(rows[0])
             continue
         rows.sort(key=repr)  # the order of the rows has no effect
-        differing = [name for name in _SAID if any(_differ(name, rows))]
+        differing = [name for name in _COMPARED if any(_differ(name, rows))]
         detail = f"{len(rows)} rows name the same file"
         if differing:
-            said = (f"{name}: {_said(name, rows)}" for name in differing)
-            detail = f"{detail} and contradict each other ({'; '.join(said)})"
+            values = (f"{name}: {_values_text(name, rows)}" for name in differing)
+            detail = f"{detail} and contradict each other ({'; '.join(values)})"
         else:
             kept.append(rows[0])
         left_out = rows if differing else rows[1:]
@@ -296,5 +296,5 @@ def _differ(name: str, rows: Sequence[Record]) -> Iterator[bool]:
     return (getattr(row, name) != getattr(rows[0], name) for row in rows)
 
 
-def _said(name: str, rows: Sequence[Record]) -> str:
+def _values_text(name: str, rows: Sequence[Record]) -> str:
     return " or ".join(sorted({repr(getattr(row, name)) for row in rows}))

@@ -119,10 +119,10 @@ def fingerprint_input_of_records(
     """
     records = found.records
     uris = (uri for (uri,) in records.columns("uri")) if sides_of else ()
-    beside = {uri: sides for uri in uris if sides_of and (sides := sides_of(uri))}
+    side_files = {uri: sides for uri in uris if sides_of and (sides := sides_of(uri))}
     others = partial(_entries_of_others, found, split_files, box_files)
 
-    def left_to_us(classes: Collection[str] | None = None) -> Iterable[Record]:
+    def not_read_whole(classes: Collection[str] | None = None) -> Iterable[Record]:
         """Yields the records that workers do not read whole."""
         if not read_whole:
             return records
@@ -132,26 +132,28 @@ def fingerprint_input_of_records(
         return () if records.are_local else (it for it in records if not it.is_local)
 
     def files_of(some: Iterable[Record]) -> Iterator[str]:
-        return chain.from_iterable(_files(record, beside) for record in some)
+        return chain.from_iterable(_files(record, side_files) for record in some)
 
     return FingerprintInput(
-        lambda: chain(files_of(left_to_us()), box_files.values(), split_files),
-        lambda it: chain(_entries_of_records(records, beside, it), others(it)),
-        lambda it, classes: chain(_entries_of_records(left_to_us(classes), beside, it), others(it)),
+        lambda: chain(files_of(not_read_whole()), box_files.values(), split_files),
+        lambda it: chain(_entries_of_records(records, side_files, it), others(it)),
+        lambda it, classes: chain(
+            _entries_of_records(not_read_whole(classes), side_files, it), others(it)
+        ),
         lambda: files_of(it for it in records if it.is_local) if read_whole else (),
     )
 
 
-def _files(record: Record, beside: Mapping[str, Sequence[str]]) -> list[str]:
-    """Lists the image's file, its mask's, and those beside the image."""
+def _files(record: Record, side_files: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lists the image's file, its mask's, and the image's side files."""
     masks = () if record.mask_uri is None else (record.mask_uri,)
-    return [record.uri, *masks, *beside.get(record.uri, ())]
+    return [record.uri, *masks, *side_files.get(record.uri, ())]
 
 
 def _entries_of_records(
-    records: Iterable[Record], beside: Mapping[str, Sequence[str]], checksums_of: ChecksumsOf
+    records: Iterable[Record], side_files: Mapping[str, Sequence[str]], checksums_of: ChecksumsOf
 ) -> Entries:
-    each, ahead = tee((record, _files(record, beside)) for record in records)
+    each, ahead = tee((record, _files(record, side_files)) for record in records)
     checksums = checksums_of(path for _, files in ahead for path in files)
     for record, files in each:
         yield entry_of(record, list(islice(checksums, len(files))))
@@ -176,7 +178,7 @@ def entry_of(record: Record, checksums: Sequence[str]) -> Sequence[object]:
 
     Args:
         record: from its source; a drawn split is determined by the other fields.
-        checksums: of its image's file, its mask's, and those beside the image.
+        checksums: of its image's file, its mask's, and the image's side files.
     """
     return (
         record.key,

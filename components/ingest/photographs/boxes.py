@@ -8,13 +8,13 @@ from components.ingest.photographs.source import Photographs
 from components.ingest.photographs.truth import TruthReader
 from components.ingest.records.record import Contents, Record, Records
 from components.ingest.records.reject import Reject, reject_of_label
-from components.raster.labels.box_files import box_files, left_out_beside
+from components.raster.labels.box_files import box_files, count_other_files
 from components.raster.labels.boxes import (
     BoxSet,
     ImageSizeError,
-    boxes_nowhere,
     place_boxes,
     read_boxes,
+    unplaced_boxes,
 )
 from components.raster.pairing import file_name
 from components.raster.reasons import Reason
@@ -48,10 +48,10 @@ def list_boxed(source: BoxedSource) -> Contents:
     found.records, found.classes = named, labels.class_names
     of_boxes = list(labels.rejects)
     if source.boxes.outside == "reject":
-        of_boxes += boxes_nowhere(labels, pairs.used | pairs.disputed)
+        of_boxes += unplaced_boxes(labels, pairs.used | pairs.disputed)
     found.rejects += map(reject_of_label, of_boxes)
     if not is_within(source.uri, source.boxes.path):  # the others are counted already
-        found.ignored.update(left_out_beside(source.boxes.path))
+        found.ignored.update(count_other_files(source.boxes.path))
     return found
 
 

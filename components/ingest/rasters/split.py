@@ -76,7 +76,7 @@ def _apart_but_in_train(
     """Leaves out tiles that overlap others, except those of the train split."""
     return [
         split
-        if isinstance(split, LeftOut) or split == "train" or tiling.stands_apart(key.window)
+        if isinstance(split, LeftOut) or split == "train" or tiling.is_disjoint(key.window)
         else LeftOut.OVERLAPS
         for key, split in zip(places.keys, splits, strict=True)
     ]

@@ -105,7 +105,7 @@ def box_files(path: str) -> dict[str, str]:
     return {where.name: path}
 
 
-def left_out_beside(path: str) -> Mapping[str, int]:
+def count_other_files(path: str) -> Mapping[str, int]:
     """Counts the other files of a folder of boxes, by suffix; empty if it is not a folder."""
     return _voc_folder(path)[1] if os.path.isdir(path) else {}
 

@@ -198,7 +198,7 @@ def _upright(
     return moved
 
 
-def boxes_nowhere(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
+def unplaced_boxes(labels: BoxSet, used: Collection[int]) -> tuple[LabelReject, ...]:
     """Returns rejects for the boxes in images other than those used, given by index."""
     return tuple(
         labels.reject(

@@ -67,7 +67,7 @@ def place_labels(
     """Returns the labels that share ground with a grid, in its pixel coordinates.
 
     Vertices are projected; edges stay straight between them. Labels elsewhere are left out, since
-    another scene may hold them; `labels_nowhere` reports those in no scene.
+    another scene may hold them; `unplaced_labels` reports those in no scene.
 
     Args:
         labels: from `read_labels`.
@@ -137,7 +137,7 @@ def keep_known(
     return shapes, tuple(rejects)
 
 
-def labels_nowhere(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[LabelReject, ...]:
+def unplaced_labels(labels: LabelSet, placed: Iterable[PlacedShapes]) -> tuple[LabelReject, ...]:
     """Returns rejects for the labels that are in none of a run's scenes."""
     used = {number for shapes in placed for number in shapes.numbers.tolist()}
     return tuple(

@@ -64,7 +64,7 @@ class Tiling(Frozen):
         """True if neighbouring tiles of a scene share pixels."""
         return self.step_px < self.size_px or self.edge == "snap"
 
-    def stands_apart(self, window: Window) -> bool:
+    def is_disjoint(self, window: Window) -> bool:
         """Checks whether a tile is one of the disjoint tiles counted from the scene's corner."""
         return window.row % self.size_px == 0 and window.col % self.size_px == 0
 

@@ -392,7 +392,7 @@ def test_a_file_of_another_form_is_reported(tmp_path, name, text, error, match):
 def test_what_boxes_cannot_tell_is_refused(photos, tmp_path):
     for changes, message in (
         ({"target": {"to": "mask"}}, "target mask cannot be derived from labels of kind boxes"),
-        ({"target": {"to": "number"}}, "target number needs more"),
+        ({"target": {"to": "number"}}, "target number cannot be derived"),
         ({"warp": {"gsd_m": 2}}, "boxes in pixels cannot be warped"),
     ):
         with pytest.raises(ValidationError, match=message):

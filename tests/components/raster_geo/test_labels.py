@@ -21,7 +21,7 @@ from rasterio.features import rasterize
 from components.raster.errors import ConfigError, DataError
 from components.raster.labels.class_raster import ClassLegend, colour_codes, encode
 from components.raster.labels.palette import check_palette, read_colours
-from components.raster.labels.shapes import PlacedShapes, labels_nowhere, place_labels
+from components.raster.labels.shapes import PlacedShapes, place_labels, unplaced_labels
 from components.raster.labels.targets import as_mask, ignore_value
 from components.raster.labels.vectors import LabelSet, VectorLabels, read_labels
 from components.raster.reasons import Reason
@@ -112,7 +112,7 @@ def test_footprints_of_a_real_scene(
     assert len(labels.geometries) == 43
     shapes, rejects = place_labels(labels, grid, ("building", "ground"))
     assert not rejects
-    assert not labels_nowhere(labels, [shapes])
+    assert not unplaced_labels(labels, [shapes])
     whole = Window(0, 0, 900, 900)
     mask = tile_mask(shapes, whole, 2, background=1)
     features = json.loads((folder / "geotiff_labels.geojson").read_text())["features"]
@@ -211,7 +211,7 @@ def test_labels_elsewhere_and_of_unknown_classes_are_rejects(write_labels: Any) 
     assert labels.class_names == ("field", "lake")
     shapes, rejects = place_labels(labels, GRID, CLASSES)
     assert [(reject.number, reject.reason) for reject in rejects] == [(1, Reason.UNKNOWN_CLASS)]
-    nowhere = labels_nowhere(labels, [shapes])
+    nowhere = unplaced_labels(labels, [shapes])
     assert [reject.number for reject in nowhere if reject.number != 1] == [2]
 
 

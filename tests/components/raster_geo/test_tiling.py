@@ -62,7 +62,7 @@ def test_tiles_side_by_side_are_those_that_there_are_without_overlap(
     plan = plan_tiles("one", grid, finer)
     coarse = plan_tiles("one", grid, Tiling(size_px=size, edge=edge))
     apart, without = (
-        [window for window in windows_of(it) if finer.stands_apart(window)] for it in (plan, coarse)
+        [window for window in windows_of(it) if finer.is_disjoint(window)] for it in (plan, coarse)
     )
     assert apart == without
     assert set(windows_of(coarse)) <= set(windows_of(plan))

@@ -64,7 +64,7 @@ class TiledSource(RasterOptions):
     @model_validator(mode="after")
     def _labels_tell_the_target(self) -> Self:
         if self.labels is not None:
-            self.labels.require_telling(self.target, warped=self.warp is not None)
+            self.labels.require_truth_for(self.target, warped=self.warp is not None)
         return self
 
 

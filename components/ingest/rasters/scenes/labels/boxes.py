@@ -12,13 +12,13 @@ from components.ingest.rasters.scenes.labels.reader import (
     SceneLabels,
 )
 from components.ingest.rasters.scenes.labels.shapes import TruthOfShapes
-from components.raster.labels.box_files import box_files, left_out_beside
+from components.raster.labels.box_files import box_files, count_other_files
 from components.raster.labels.boxes import (
     BoxSet,
     ImageSizeError,
-    boxes_nowhere,
     place_boxes,
     read_boxes,
+    unplaced_boxes,
 )
 from components.raster.labels.rejects import LabelReject
 from components.raster.pairing import Name
@@ -43,7 +43,7 @@ class BoxesInPixels(LabelKind):
         """Pairs scenes with the images that the labels name."""
         path, found = self._labels.path, read_boxes(self._labels)
         images = [image.name for image in found.images]
-        ignored = {} if is_within(root, path) else left_out_beside(path)
+        ignored = {} if is_within(root, path) else count_other_files(path)
         pairs = found.pair(names)
         return OwnLabels(pairs, images, images, path, Reason.NO_BOXES, ignored=ignored)
 
@@ -94,5 +94,5 @@ class _BoxReader(LabelReader):
             return found
         known = {reject.number for reject in found}
         images = (self._boxes.place_of(name) for name in claimed)
-        nowhere = boxes_nowhere(self._boxes, {image for image in images if image is not None})
+        nowhere = unplaced_boxes(self._boxes, {image for image in images if image is not None})
         return [*found, *(reject for reject in nowhere if reject.number not in known)]

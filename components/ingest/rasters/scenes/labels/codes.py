@@ -51,7 +51,7 @@ class TruthOfCodes:
         return self.target.of_mask(mask, self.classes)
 
 
-HOW_TO_GO_ON = (
+LEGEND_REMEDY = (
     "Correct source.labels.legend, or set source.labels.undeclared: ignore to leave them out."
 )
 
@@ -72,7 +72,7 @@ def refuse_undeclared(
         shown = ", ".join(f"{value:g} ({count} pixels)" for value, count in found.most_common(10))
         raise DataError(
             f"The labels hold values that no class declares: {shown}; {first} is the first with "
-            f"one of them. {HOW_TO_GO_ON}"
+            f"one of them. {LEGEND_REMEDY}"
         )
     return unreadable
 

@@ -37,7 +37,7 @@ class ShapeLabels(VectorLabels):
         """The file of shapes."""
         return InputPath("labels.path", self.path, "file or folder")
 
-    def require_telling(self, target: Target, warped: bool) -> None:
+    def require_truth_for(self, target: Target, warped: bool) -> None:
         """Raises ValueError where the labels cannot tell a target."""
         if target.reads_numbers and self.number_field is None:
             raise ValueError("target number needs labels.number_field, or the rule count")
@@ -53,7 +53,7 @@ class BoxLabels(BoxFile):
         """The file or folder of boxes."""
         return InputPath("labels.path", self.path, "file or folder")
 
-    def require_telling(self, target: Target, warped: bool) -> None:
+    def require_truth_for(self, target: Target, warped: bool) -> None:
         """Raises ValueError where the labels cannot tell a target."""
         if not target.from_boxes:
             raise ValueError(f"target {target.to} cannot be derived from labels of kind boxes")
@@ -83,7 +83,7 @@ class ClassRasterLabels(Frozen):
         """The class raster."""
         return InputPath("labels.path", self.path, "file or folder")
 
-    def require_telling(self, target: Target, warped: bool) -> None:
+    def require_truth_for(self, target: Target, warped: bool) -> None:
         """Raises ValueError where the labels cannot tell a target."""
         _require_masks_tell(target)
 
@@ -103,7 +103,7 @@ class MaskLabels(Frozen):
         """The folder of masks."""
         return InputPath("labels.folder", self.folder, "folder")
 
-    def require_telling(self, target: Target, warped: bool) -> None:
+    def require_truth_for(self, target: Target, warped: bool) -> None:
         """Raises ValueError where the labels cannot tell a target."""
         _require_masks_tell(target)
         if self.legend.colours and warped:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.ingest.listing.folders import is_within, list_files
 from components.ingest.rasters.scenes.labels.codes import (
-    HOW_TO_GO_ON,
+    LEGEND_REMEDY,
     CodesAt,
     TruthOfCodes,
     class_raster,
@@ -118,7 +118,7 @@ class SceneMaskReader(LabelReader):
         if legend.colours:
             report = check_palette(unique, legend)
             if not report.passed and self._labels.undeclared == "stop":
-                raise DataError(f"{report.text()}\n{HOW_TO_GO_ON}")
+                raise DataError(f"{report.text()}\n{LEGEND_REMEDY}")
             found = report.unreadable
         else:
             found = refuse_undeclared(unique, 1, legend, self._labels.undeclared)

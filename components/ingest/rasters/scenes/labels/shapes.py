@@ -8,7 +8,7 @@ from components.ingest.files.sides import side_finder
 from components.ingest.rasters.scenes.labels.config import ShapeLabels
 from components.ingest.rasters.scenes.labels.reader import LabelKind, LabelReader, SceneLabels
 from components.raster.labels.rejects import LabelReject
-from components.raster.labels.shapes import PlacedShapes, labels_nowhere, place_labels
+from components.raster.labels.shapes import PlacedShapes, place_labels, unplaced_labels
 from components.raster.labels.vectors import LabelSet, read_labels
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
@@ -68,5 +68,5 @@ class _ShapeReader(LabelReader):
             return found
         known = {reject.number for reject in found}
         placed = (it.shapes for it in labels if it.shapes is not None)
-        nowhere = labels_nowhere(self._shapes, placed)
+        nowhere = unplaced_labels(self._shapes, placed)
         return [*found, *(reject for reject in nowhere if reject.number not in known)]
