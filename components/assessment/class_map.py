@@ -174,9 +174,9 @@ def _refuse_unequal(path: Path, sizes: Sequence[float]) -> None:
     ratio = max(sizes) / min(sizes) if min(sizes) > 0 else float("inf")
     if not ratio <= _MAX_AREA_RATIO:
         raise DataError(
-            f"{path}: pixels differ in area by {ratio - 1:.0%}, so that a sample of pixels is none "
-            "of area. Warp the map to an equal-area CRS (such as EPSG:6933, nearest neighbour) and "
-            "assess that."
+            f"{path}: pixels differ in area by {ratio - 1:.0%}, so a sample of pixels does not "
+            "represent area. Warp the map to an equal-area CRS (such as EPSG:6933, nearest "
+            "neighbour) and assess that."
         )
 
 

@@ -122,8 +122,8 @@ def domain_difference(
             area that both maps cover.
 
     Returns:
-        The difference of overall accuracies, positive where the sampled map is better; None where
-        the other map covers no unit.
+        The difference of overall accuracies, positive if the sampled map is better; None if the
+        other map covers no unit.
     """
     first = (sample.mapped == sample.reference).astype(np.float64)
     second = (other == sample.reference).astype(np.float64)

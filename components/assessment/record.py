@@ -57,7 +57,7 @@ class Design(Frozen):
 
     Attributes:
         map: path of the map.
-        crs: of the map; None where it has none.
+        crs: of the map; None if it has none.
         classes: name of each class, by index.
         pixels: mapped pixels of each class.
         area_ha: mapped hectares of each class on the ground; None without a CRS.

@@ -149,7 +149,7 @@ def confidence_rows(dataset: DatasetReader, row: int, height: int) -> Floats:
     if (np.nan_to_num(values) > 1).any() or (np.nan_to_num(values) < 0).any():
         raise DataError(
             f"{dataset.name} holds values beyond 0 and 1 in rows {row} to {row + height - 1}: "
-            "a confidence is a share, and a raster that scales it says so."
+            "a confidence is a share; set the raster's scale if it stores other numbers."
         )
     return values
 

@@ -14,7 +14,7 @@ from components.gate.artifact import Baseline, PublishedReport
 class EvaluationSpec(ComponentSpec):
     PARAMETERS = {
         "config": ExecutionParameter(type=str),
-        # Identity of the user's own code, for the cache key alone.
+        # Identity of the user's code, only for the cache key.
         "code": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {

@@ -14,7 +14,7 @@ column                                            meaning
                                                   null for no truth, or no usable answer
 ``confidence``                                    of the answered class; the mean over pixels, or
                                                   over found objects
-``score``                                         0 to 1: right or wrong for one class an image,
+``score``                                         0 to 1: right or wrong for a class per image,
                                                   the Jaccard index for several, the mean IoU of the
                                                   classes that the image has, the F1 of objects;
                                                   null for numbers

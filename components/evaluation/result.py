@@ -163,7 +163,7 @@ class EvaluationResult:
 
     @classmethod
     def from_json(cls, text: str) -> "EvaluationResult":
-        """Parses the text of `to_json`; raises DataError when it is not a metrics file."""
+        """Parses the text of `to_json`; raises DataError if it is not a metrics file."""
         try:
             document = json.loads(text)
             baseline_classes = document["baseline_classes"]

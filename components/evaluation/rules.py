@@ -24,7 +24,7 @@ def judge(config: EvaluationConfig, evaluation: EvaluationResult) -> GateReport:
 
     Every threshold gives one finding for each slice, class and bound that it covers. A missing
     baseline, or one that fails or has another task, a missing slice, a metric that is not a number,
-    labels that the candidate does not know and a changed set of classes are findings of their own;
+    labels that the candidate does not know and a changed set of classes are separate findings;
     each fails unless `config.allow` names it. A candidate that fails, no example, no truth, and a
     threshold on a metric of another task always fail.
     """

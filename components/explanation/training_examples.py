@@ -135,7 +135,7 @@ def _indices(model: ExplainedModel, names: Sequence[str], pattern: str) -> npt.N
     if unknown:
         raise DataError(
             f"{pattern}: examples have no class of the model (but {', '.join(unknown) or 'none'}). "
-            "TracIn explains models of one class an image, by the examples that they learnt from."
+            "TracIn explains models of one class per image, by the examples that they learnt from."
         )
     return np.array([places[name] for name in names])
 

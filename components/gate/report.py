@@ -93,7 +93,7 @@ class GateReport:
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> "GateReport":
-        """Reads the report in the file or object `path`; raises DataError when there is none."""
+        """Reads the report in the file or object `path`; raises DataError if there is none."""
         place = os.fspath(path)
         store, name = open_object(place)
         try:

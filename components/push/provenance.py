@@ -124,7 +124,7 @@ def document_digest(document: Mapping[str, Any]) -> str:
 def overall_metrics(metrics_json: bytes) -> dict[str, object]:
     """Reads the candidate's metrics over all examples from an evaluation's metrics.json.
 
-    Raises DataError when there are none.
+    Raises DataError if there are none.
     """
     try:
         slices = json.loads(metrics_json)["slices"]

@@ -21,7 +21,7 @@ _FEWEST_TIMED = 8  # the first calls take longer
 _LEAST_REMEMBERED_BYTES = 1 << 16  # rereading smaller files is as fast as looking them up
 _MOST_REMEMBERED = 1 << 20
 
-#: Checksums of files by their state. A run looks at its source when it starts and when it reads.
+#: Checksums of files by their state. A run checks its source at its start and when it reads.
 _remembered: dict[FileState, str] = {}
 
 

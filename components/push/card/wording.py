@@ -68,7 +68,7 @@ def _lines(card: ModelCard, version: int) -> Iterator[str]:
         yield f"  {item.slice}: {measured_text(metrics, item)}"
     yield f"gates passed: {', '.join(gate.gate for gate in card.gates) or 'none'}"
     for gate in card.gates:
-        yield from (f"  let through: {text}" for text in gate.allowed)
+        yield from (f"  allowed: {text}" for text in gate.allowed)
     yield "limits:"
     yield from (f"  - {text}" for text in card.limits)
     yield f"licence: {terms.licence or 'not stated'}"

@@ -134,7 +134,7 @@ def read_colours(path: Path) -> npt.NDArray[np.uint8]:
 
     pages = page_count(str(path))
     if pages > 1:
-        raise unreadable(f"it has {pages} pages; write the one that counts to a file of its own")
+        raise unreadable(f"it has {pages} pages; write the right one to a separate file")
     with translated(unreadable, document=True), Image.open(path) as image:
         return np.asarray(image.convert("RGB"))
 

@@ -295,7 +295,7 @@ def _usable(
         rejects[place] = Reason.BROKEN_GEOMETRY, why
     for place in np.flatnonzero(~empty & ~np.isin(kinds, [*_POLYGONS, *_POINTS])).tolist():
         name = shapely.GeometryType(kinds[place]).name.lower()
-        rejects[place] = Reason.UNSUPPORTED_GEOMETRY, f"{name} has no ground of its own."
+        rejects[place] = Reason.UNSUPPORTED_GEOMETRY, f"{name} has no area."
     invalid = np.flatnonzero(np.isin(kinds, _POLYGONS) & ~shapely.is_valid(geometries)).tolist()
     repaired = []
     for place in (place for place in invalid if place not in rejects):

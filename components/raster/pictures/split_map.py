@@ -22,7 +22,7 @@ _MARGIN_PX = 16
 def split_map(
     places: TileFootprints, splits: Sequence[str | None], *, side_px: int = 1000
 ) -> Image.Image:
-    """Draws every tile's footprint in its split's colour, grey when it is in none.
+    """Draws every tile's footprint in its split's colour, grey if it is in none.
 
     Longitudes are scaled by the cosine of the middle latitude, so that shapes look right there.
 

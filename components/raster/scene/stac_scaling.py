@@ -22,7 +22,7 @@ _REFLECTANCE = re.compile(r"B(0[1-9]|1[0-2]|8A)$")
 def asset_scalings(
     key: str, fields: Mapping[str, Any], properties: Mapping[str, Any]
 ) -> tuple[Scaling, ...]:
-    """Returns scale and offset of each band, or one for all; empty where the item states neither.
+    """Returns scale and offset of each band, or one for all; empty if the item states neither.
 
     Args:
         key: of the asset.

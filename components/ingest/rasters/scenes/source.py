@@ -87,7 +87,7 @@ class TiledScenes(ABC, Generic[Options]):
         return lambda line, note=None: converter.convert(parts_of(line))
 
     def survey(self, settings: Settings) -> Survey:
-        """Reads headers and labels, and no pixel of a scene."""
+        """Reads headers and labels, but no pixels of scenes."""
         planned = plan_scenes(settings, self.source, self.find())
         return survey_scenes(self.source, self.uri, settings, planned)
 

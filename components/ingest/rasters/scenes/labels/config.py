@@ -38,7 +38,7 @@ class ShapeLabels(VectorLabels):
         return InputPath("labels.path", self.path, "file or folder")
 
     def require_truth_for(self, target: Target, warped: bool) -> None:
-        """Raises ValueError where the labels cannot tell a target."""
+        """Raises ValueError if the labels cannot determine a target."""
         if target.reads_numbers and self.number_field is None:
             raise ValueError("target number needs labels.number_field, or the rule count")
 
@@ -54,7 +54,7 @@ class BoxLabels(BoxFile):
         return InputPath("labels.path", self.path, "file or folder")
 
     def require_truth_for(self, target: Target, warped: bool) -> None:
-        """Raises ValueError where the labels cannot tell a target."""
+        """Raises ValueError if the labels cannot determine a target."""
         if not target.from_boxes:
             raise ValueError(f"target {target.to} cannot be derived from labels of kind boxes")
         if warped:
@@ -84,7 +84,7 @@ class ClassRasterLabels(Frozen):
         return InputPath("labels.path", self.path, "file or folder")
 
     def require_truth_for(self, target: Target, warped: bool) -> None:
-        """Raises ValueError where the labels cannot tell a target."""
+        """Raises ValueError if the labels cannot determine a target."""
         _require_masks_tell(target)
 
 
@@ -104,7 +104,7 @@ class MaskLabels(Frozen):
         return InputPath("labels.folder", self.folder, "folder")
 
     def require_truth_for(self, target: Target, warped: bool) -> None:
-        """Raises ValueError where the labels cannot tell a target."""
+        """Raises ValueError if the labels cannot determine a target."""
         _require_masks_tell(target)
         if self.legend.colours and warped:
             raise ValueError("masks of colours cannot be warped; leave warp out")
