@@ -14,6 +14,7 @@ _ODD = re.compile(
     r"\b(?:speaks? of|tells? of|says? of|said of|for ever\b"  # names, reports, states
     r"|(?:is|are|was|were|be|been) told\b(?! apart))"  # gets, receives
     r"|(?:\bit|which|[}'`]) (?:is|are) no(?:ne of|(?! longer) )"  # is not a
+    r"|(?:class(?:es)?|number|row|mask) an image\b"  # per image
 )
 #: Interfaces, of which every package has its own: TFX's executors.
 _PARALLEL = {"Executor"}

@@ -22,7 +22,7 @@ class Decoder(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def mean(self, image_bytes: Any) -> dict[str, Any]:
-        """One number an image."""
+        """One number per image."""
         pixels = tf.cast(decode_images(image_bytes, SPEC), tf.float32)
         return {"mean": tf.reduce_mean(pixels, axis=(1, 2, 3))}
 

@@ -73,7 +73,7 @@ class Subclassed(keras.Model):
 
 
 def looked_up(input_shape):
-    """One number an image, which a table holds."""
+    """One number per image, which a table holds."""
     pixels = keras.Input(input_shape)
     return keras.Model(pixels, Brightness()(pixels))
 

@@ -259,7 +259,7 @@ class TrainConfig(Frozen):
     temperature: Literal["auto", "off"] = Field(
         default="off",
         description="Temperature scaling of the served probabilities, for one or several "
-        "classes an image. auto: fitted on the eval split, and served if a "
+        "classes per image. auto: fitted on the eval split, and served if a "
         "bootstrap shows that the log loss falls.",
     )
     unknown: bool = Field(

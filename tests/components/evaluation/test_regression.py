@@ -1,4 +1,4 @@
-"""The metrics of a number an image, against scikit-learn and answers worked out by hand."""
+"""The metrics of one number per image, against scikit-learn and answers worked out by hand."""
 
 import math
 from typing import Any

@@ -265,7 +265,7 @@ def test_metrics_survive_their_file() -> None:
 
 
 def of_task(task: Task, candidate: Mapping[str, float], **found: Any) -> EvaluationResult:
-    """An evaluation of ten examples of another task than one class an image."""
+    """An evaluation of ten examples of another task than one class per image."""
     overall = SliceMetrics((), {"example_count": 10.0, **candidate}, None, task)
     return EvaluationResult("test", (), None, None, (overall,), task=task, **found)
 
