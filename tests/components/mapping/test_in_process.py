@@ -131,7 +131,7 @@ def test_whoever_stops_the_command_reads_that_it_continues(base, tmp_path, monke
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--bbox", "0,50,1,40"], "--bbox: south 50 is north of north 40; swap them"),
+        (["--bbox", "0,50,1,40"], "--bbox: south, 50, is greater than north, 40; swap them"),
         (
             ["--start", "2026-02-01", "--end", "2026-01-01"],
             "--stac: start must not be later than end",
