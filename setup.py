@@ -38,13 +38,15 @@ SERVER = [
     "aiohttp>=3.9",
     "grpcio-health-checking>=1.66",
     "keras>=3.15,<4",
-    "ngh2>=0.3,<0.4",  # may change its interface until 1.0
     "prometheus-client>=0.20",
     "simplejpeg>=1.8",
     "tensorflow>=2.21,<2.22",
     "tensorflow-serving-api>=2.19,<3",
     "uvloop>=0.19",
 ]
+
+# Speaks gRPC's HTTP/2 in the server, with `grpc_library: ngh2`. Its interface may change until 1.0.
+HTTP2 = ["ngh2>=0.3,<0.4"]
 
 # Brings versions from a bucket into the folder that a server watches.
 SYNC = ["obstore>=0.12"]
@@ -111,10 +113,11 @@ setup(
         "client": CLIENT,
         "geotiff": GEOTIFF,
         "server": SERVER,
+        "http2": HTTP2,
         "sync": SYNC,
         "pipeline": PIPELINE,
         "explain": EXPLAIN,
-        "all": [*PIPELINE, *EXPLAIN],
+        "all": [*PIPELINE, *EXPLAIN, *HTTP2],
     },
     entry_points={"console_scripts": ["skymill = pipelines.cli:main"]},
 )

@@ -33,7 +33,7 @@ _PREFACE_BYTES = 24
 
 
 async def grpc_aio() -> int:
-    """Serves by grpc.aio, as the embedded server does without ngh2; returns the port."""
+    """Serves by grpc.aio, as the embedded server does by default; returns the port."""
     from serving.server.grpcio_server import GrpcioServer
 
     return await _started(GrpcioServer(_config(), _methods()))

@@ -1,7 +1,7 @@
 """The embedded server under load, against the model's maximum throughput on the same cores.
 
     python -m benchmarks serving [--seconds 5] [--rounds 5] [--processes 2]
-                                 [--model-dir SAVED_MODEL]
+                                 [--grpc-library ngh2] [--model-dir SAVED_MODEL]
 
 In each round the same SavedModel, with the decoding of JPEG in its graph, runs without a server, by
 the call that the server makes: in one process with TensorFlow's own threads, and in a process per
@@ -23,10 +23,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -50,6 +51,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="of the server")
+    parser.add_argument("--grpc-library", choices=("grpcio", "ngh2"), default="grpcio")
     parser.add_argument("--model-dir", type=Path, help="a SavedModel of the served contract")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="skymill-benchmark-") as folder:
@@ -59,14 +61,19 @@ def main() -> None:
         if model_dir is None:
             model_dir = Path(folder) / "model"
             make_model(model_dir)
-        measure(model_dir, images_file, options.processes, options.seconds, options.rounds)
+        settings = {"processes": options.processes, "grpc_library": options.grpc_library}
+        measure(model_dir, images_file, settings, options.seconds, options.rounds)
 
 
 def measure(
-    model_dir: Path, images_file: Path, processes: int, seconds: float, rounds: int
+    model_dir: Path,
+    images_file: Path,
+    settings: Mapping[str, Any],
+    seconds: float,
+    rounds: int,
 ) -> None:
     """Measures rounds of ceiling, gRPC and REST and prints the medians of the ratios."""
-    print(f"{CLIENTS} clients, {processes} server processes, {seconds:g} s each, {rounds} rounds")
+    print(f"{CLIENTS} clients, {seconds:g} s each, {rounds} rounds, server: {settings}")
     print(
         "             images/s  of ceiling       p50       p99  CPU/image: server  load generator"
     )
@@ -83,9 +90,7 @@ def measure(
         model_processes(model_dir, images_file, BATCH_SIZES, seconds, cores, 1) as one_a_core,
         model_processes(model_dir, images_file, (1,), 1.0, 1, 0) as single_on_all_cores,
         model_processes(model_dir, images_file, (1,), 1.0, 1, 1) as single_on_one_core,
-        serve_model_in_subprocess(
-            model_dir, model_name="m", settings={"processes": processes}
-        ) as server,
+        serve_model_in_subprocess(model_dir, model_name="m", settings=settings) as server,
     ):
         addresses = {"gRPC": server.grpc, "REST": server.rest}
         for name, address in addresses.items():

@@ -90,14 +90,20 @@ def _arrow(figures: Sequence[int]) -> str:
 
 
 def soak(
-    model: Path, images: Sequence[bytes], folder: Path, *, seconds: float, processes: int = 2
+    model: Path,
+    images: Sequence[bytes],
+    folder: Path,
+    *,
+    seconds: float,
+    processes: int = 2,
+    grpc_library: str = "grpcio",
 ) -> Outcome:
     """Serves copies of the SavedModel from `folder` under load for some seconds."""
     outcome = Outcome()
     base = folder / "served"
     base.mkdir()
     shutil.copytree(model, base / "1")
-    settings = {**SETTINGS, "processes": processes}
+    settings = {**SETTINGS, "processes": processes, "grpc_library": grpc_library}
     with serve_in_subprocess(base, model_name=MODEL, settings=settings) as server:
         target = Target(server.grpc, server.rest)
         right = _right_answers(target, images)
@@ -260,6 +266,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--grpc-library", choices=("grpcio", "ngh2"), default="grpcio")
     options = parser.parse_args()
     from benchmarks.serving import jpegs, make_model
 
@@ -272,6 +279,7 @@ def main() -> int:
             Path(folder),
             seconds=options.seconds,
             processes=options.processes,
+            grpc_library=options.grpc_library,
         )
     print(outcome.report())
     faults = outcome.faults()

@@ -50,7 +50,9 @@ def needed(extra: str) -> set[str]:
     return seen
 
 
-@pytest.mark.parametrize("extra", ["", "client", "geotiff", "server", "sync", "pipeline", "all"])
+@pytest.mark.parametrize(
+    "extra", ["", "client", "geotiff", "server", "http2", "sync", "pipeline", "all"]
+)
 def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extra: str) -> None:
     for requirement in requirements(extra):
         versions = locked.get(canonicalize_name(requirement.name), [])
@@ -62,7 +64,7 @@ def test_the_lock_satisfies_every_requirement(locked: dict[str, list[str]], extr
 EXTRAS = {
     "components": ("all",),
     "pipelines": ("all",),
-    "serving": ("server", "sync"),
+    "serving": ("server", "http2", "sync"),
     "trainer": ("all",),
 }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from components.raster.errors import SkymillError
+from components.raster.errors import ConfigError, SkymillError
 from components.raster.process_exit import exit_despite_threads
 from serving.contract.numbering import version_number
 from serving.server.addresses import Addresses
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         serve(config, announce)
     except SkymillError as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, ConfigError) else 1
     return 0
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 import grpc
@@ -204,7 +203,7 @@ def _server(
     in_flight: BytesInFlight,
     methods: Mapping[str, grpc.RpcMethodHandler],
 ) -> _Server:
-    if config.grpc_library == "grpcio" or find_spec("ngh2") is None:
+    if config.grpc_library == "grpcio":
         return GrpcioServer(config, methods)
     from serving.server.http2_server import Http2Server
 

@@ -1,4 +1,4 @@
-"""gRPC's calls by grpc.aio, where ngh2 is not installed or not wanted."""
+"""gRPC's calls by grpc.aio."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -283,7 +283,7 @@ def test_bodies_that_stay_unfinished_leave_room_for_small_requests(server: Runni
     assert b"HTTP/1.1 408 " in answers
 
 
-@pytest.mark.parametrize("library", ["ngh2", "grpcio"])
+@pytest.mark.parametrize("library", ["grpcio", "ngh2"])
 def test_messages_that_stay_unfinished(
     serve_versions: Callable[..., RunningServer], colours: Path, library: str
 ) -> None:

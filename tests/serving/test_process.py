@@ -148,3 +148,11 @@ def _ask_and_signal(process: "subprocess.Popen[str]", port: int) -> list[int]:
     statuses = [connection.getresponse().status for connection in connections]
     later.join()
     return statuses
+
+
+def test_a_library_of_grpc_that_is_not_installed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ngh2", None)
+    assert main(["--model-base", str(tmp_path), "--grpc-library", "ngh2"]) == 2
+    assert "pip install skymill[http2]" in capsys.readouterr().err

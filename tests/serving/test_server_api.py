@@ -45,7 +45,7 @@ def server(
     return serve_versions({4: numbers_model, 5: colours}, **SETTINGS)
 
 
-@pytest.fixture(scope="module", params=["ngh2", "grpcio"])
+@pytest.fixture(scope="module", params=["grpcio", "ngh2"])
 def grpc_server(
     serve_versions: Callable[..., RunningServer],
     colours: Path,
