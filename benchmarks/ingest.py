@@ -202,11 +202,11 @@ def main() -> None:
         many, few = Path(folder) / "many", Path(folder) / "few"
         make_images(many, options.images)
         make_images(few, CLASSES)
-        small = {name: partial(_run, side, few) for name, side in sides.items()}
+        small = {name: partial(run_side, side, few) for name, side in sides.items()}
         for run in small.values():
             run()  # so that imports do not count
         starts = {name: cost_of(run).wall for name, run in small.items()}
-        large = {name: partial(_run, side, many) for name, side in sides.items()}
+        large = {name: partial(run_side, side, many) for name, side in sides.items()}
         first = cost_of(large[OFF_MANY]).wall
         rounds = take_turns(large, options.rounds)
         print(f"{options.images} JPEGs of {SIDE_PX} px, {options.rounds} rounds")
@@ -216,7 +216,8 @@ def main() -> None:
         print(f"the first start of {processes} processes: {first - later:.1f} s more")
 
 
-def _run(side: Callable[[Path, Path], None], root: Path) -> None:
+def run_side(side: Callable[[Path, Path], None], root: Path) -> None:
+    """Runs a side over the images in `root`, into a folder that is removed again."""
     with tempfile.TemporaryDirectory(dir=root.parent) as target:
         side(root, Path(target))
 

@@ -21,6 +21,8 @@ _FEWEST_SHARDS = 4  # so that readers have something to interleave and workers t
 _FEWEST_IMAGES = 64
 _MOST_SHARDS = 1000
 _HASH_BYTES = 16
+#: Records of a listing that are sorted into shards without packing them: some 17 MB.
+_MOST_UNPACKED = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +77,20 @@ def listing_lines(records: Records, shards: int) -> Iterator[bytes]:
     shard_of = np.empty(len(order), np.uint16)
     for shard, (first, last) in enumerate(pairwise(bounds)):
         shard_of[order[first:last]] = shard
-    packed = [Records() for _ in range(shards)]
+    kind = list[Record] if len(records) <= _MOST_UNPACKED else Records
+    of_shards: list[list[Record] | Records] = [kind() for _ in range(shards)]
+    add = [held.append for held in of_shards]
     for record, shard in zip(records, shard_of.tolist(), strict=True):
-        packed[shard].append(record)
-    for held, (first, last) in zip(packed, pairwise(bounds), strict=True):
+        add[shard](record)
+    for held, (first, last) in zip(of_shards, pairwise(bounds), strict=True):
         yield _line(held, order[first:last])
 
 
-def _line(records: Records, places: npt.NDArray[np.intp]) -> bytes:
+def _line(records: Iterable[Record], places: npt.NDArray[np.intp]) -> bytes:
     """Serializes the records of one shard, given by their indices in the order of writing."""
     ranks = np.argsort(np.argsort(places))
     held = list(records)
-    columns = to_columns([held[rank] for rank in ranks])
+    columns = to_columns([held[rank] for rank in ranks.tolist()])
     return json.dumps(columns, separators=(",", ":")).encode() + b"\n"
 
 

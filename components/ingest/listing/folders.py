@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from sys import intern
+from functools import cache
 
 from components.ingest.files.remote import remote_files
 from components.ingest.records.record import Contents, Record
@@ -34,12 +34,13 @@ def list_folders(root: str) -> Contents:
         DataError: there is no such folder.
     """
     found = Contents()
+    class_of = cache(_printable)  # by folder
 
     def in_classes() -> Iterator[Record]:
         for key, uri in _images(root, None, found):
-            label, slash, _ = key.partition("/")
+            folder, slash, _ = key.partition("/")
             if slash:
-                yield Record(key, uri, intern(_printable(label)))
+                yield Record(key, uri, class_of(folder))
             else:
                 detail = f"lies beside the class folders of {root}; move it into one"
                 found.rejects.append(Reject(key, uri, Reason.NO_LABEL, detail))
@@ -81,17 +82,17 @@ def _images(root: str, apart: str | None, found: Contents) -> Iterator[tuple[str
         entries = walk(local_path(root), None if apart is None else local_path(apart))
     else:
         raise DataError(f"no folder {root}: name the folder that holds the images")
-    for entry in entries:
-        name = left_out_as(entry.key, _TAKEN)
-        if entry.error and name != HIDDEN:
-            found.rejects.append(Reject(entry.key, entry.path, Reason.UNREADABLE, entry.error))
+    for key, path, is_folder, error in entries:
+        name = left_out_as(key, _TAKEN)
+        if error and name != HIDDEN:
+            found.rejects.append(Reject(key, path, Reason.UNREADABLE, error))
         # A folder named like an image is yielded, so that its reject names the fault.
-        elif entry.is_folder and not (entry.error or _named_as_image(name, entry.key)):
+        elif is_folder and not (error or _named_as_image(name, key)):
             continue
         elif name:
             found.ignored[name] += 1
         else:
-            yield entry.key, entry.path
+            yield key, path
 
 
 def _named_as_image(left_out: str, key: str) -> bool:
