@@ -1,9 +1,9 @@
 """Programs that start with the heavy libraries imported.
 
 Importing TensorFlow, TFX and Beam takes most of the time of a short program. Here a server imports
-them once and forks for each program. Otherwise a program runs as under `python -m`, with its own
-arguments, environment, folder and output. Tests of the imports themselves, or of the end of native
-libraries, need a fresh process.
+them once and forks for each program; a second server has only what commands without them import.
+Otherwise a program runs as under `python -m`, with its own arguments, environment, folder and
+output. Tests of the imports themselves, or of the end of native libraries, need a fresh process.
 """
 
 import atexit
@@ -31,16 +31,33 @@ _LIBRARIES = [
     "trainer.run",
     "trainer.tune.run",
 ]
-_server = forkserver.ForkServer()  # the module's own one may run without the libraries
-_server.set_forkserver_preload(_LIBRARIES)
+#: What commands that need none of these import: configuration, sources, the client.
+_LIGHT_LIBRARIES = [
+    "pipelines.cli.main",
+    "pipelines.config.tree",
+    "pipelines.definition.resolve",
+    "pipelines.local.record",
+    "pipelines.starter.propose",
+]
+
+
+def _server_with(libraries: list[str]) -> forkserver.ForkServer:
+    server = forkserver.ForkServer()  # the module's own one may run without the libraries
+    server.set_forkserver_preload(libraries)
+    return server
+
+
+_server, _light_server = _server_with(_LIBRARIES), _server_with(_LIGHT_LIBRARIES)
 
 
 class WarmProcess(ForkServerProcess):
     """A process forked from the server with the libraries."""
 
-    @staticmethod
-    def _Popen(process: BaseProcess) -> Popen:
-        connect = _server.connect_to_new_process
+    server = _server
+
+    @classmethod
+    def _Popen(cls, process: BaseProcess) -> Popen:
+        connect = cls.server.connect_to_new_process
         # The server finds the libraries on this process's path.
         path = os.pathsep.join(filter(None, sys.path))
         with (
@@ -48,6 +65,12 @@ class WarmProcess(ForkServerProcess):
             mock.patch.dict(os.environ, PYTHONPATH=path),
         ):
             return Popen(process)
+
+
+class LightProcess(WarmProcess):
+    """A process forked from the server of commands without TensorFlow."""
+
+    server = _light_server
 
 
 def start(
@@ -58,12 +81,13 @@ def start(
     stderr: Path,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    light: bool = False,
 ) -> WarmProcess:
     """Starts `python -m module arguments`; `stdout` and `stderr` may be the same file."""
     where = Path.cwd() if cwd is None else cwd
     given = dict(os.environ if env is None else env)
     parts = (module, arguments, stdout, stderr, where, given)
-    process = WarmProcess(target=_program, args=parts)
+    process = (LightProcess if light else WarmProcess)(target=_program, args=parts)
     process.start()
     return process
 
@@ -75,16 +99,20 @@ def run(
     together: bool = False,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    light: bool = False,
 ) -> CompletedProcess[str]:
     """Runs `python -m module arguments` to its end.
 
     Args:
         together: joins stderr to stdout.
+        light: runs a program that needs no TensorFlow in a process without it.
     """
     with tempfile.TemporaryDirectory(prefix="warm-") as folder:
         stdout = Path(folder, "stdout")
         stderr = stdout if together else Path(folder, "stderr")
-        process = start(module, arguments, stdout=stdout, stderr=stderr, cwd=cwd, env=env)
+        process = start(
+            module, arguments, stdout=stdout, stderr=stderr, cwd=cwd, env=env, light=light
+        )
         process.join()
         said = [stdout.read_text(), "" if together else stderr.read_text()]
     return CompletedProcess([module, *arguments], process.exitcode, *said)

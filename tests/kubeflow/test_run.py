@@ -19,6 +19,9 @@ from tests.kubeflow.launcher import CACHED, FAILED, SKIPPED, SUCCEEDED, Backend,
 
 pytestmark = pytest.mark.slow
 
+#: Steps of the first run that start as those of a cluster do, with imports of their own.
+FRESH = {"prepare", "ingest", "trainer", "evaluation", "push"}
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -35,8 +38,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     volume = folder / "volume"
     make_images(volume / "images")
     backend = Backend(folder, "minio://mlpipeline/v2", "SKYMILL_MOUNT_ROOT")
-    first = backend.run(package(volume))
-    backend.warm = True  # the steps of the first run alone start as those of a cluster do
+
+    def start(name: str, given: dict) -> None:
+        backend.warm = name not in FRESH
+
+    first = backend.run(package(volume), hook=start)
+    backend.warm = True
     return Cluster(backend, volume, first)
 
 

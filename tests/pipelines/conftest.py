@@ -29,6 +29,10 @@ def call_warm_skymill(*arguments: str, cwd: Path | None = None) -> Run:
     return warm.run("pipelines.cli", arguments, cwd=cwd, env=_environment())
 
 
+def call_light_skymill(*arguments: str, cwd: Path | None = None) -> Run:
+    return warm.run("pipelines.cli", arguments, cwd=cwd, env=_environment(), light=True)
+
+
 def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "COLUMNS": "160"}
 
@@ -43,6 +47,12 @@ def skymill() -> Callable[..., Run]:
 def warm_skymill() -> Callable[..., Run]:
     """As `skymill`, with the libraries imported, for tests that do not concern the start."""
     return call_warm_skymill
+
+
+@pytest.fixture(scope="session")
+def light_skymill() -> Callable[..., Run]:
+    """As `warm_skymill`, for commands that need no TensorFlow."""
+    return call_light_skymill
 
 
 @pytest.fixture(scope="session")

@@ -78,12 +78,12 @@ def test_code_that_does_not_fit_stops_a_check(
     ],
 )
 def test_config_check_says_what_it_did_not_check(
-    tmp_path: Path, skymill: Any, build: str, code: int, reported: str
+    tmp_path: Path, light_skymill: Any, build: str, code: int, reported: str
 ) -> None:
     (tmp_path / "photos").mkdir()
     tree = config(model=model(build)).model_dump(mode="json", include={"name", "train"})
     tree |= {"ingest": {"source": {"kind": "folders", "uri": "photos"}}}
     (tmp_path / "skymill.yaml").write_text(json.dumps({**tree, "push": {"model_dir": "models"}}))
-    done = skymill("config", "check", cwd=tmp_path)
+    done = light_skymill("config", "check", cwd=tmp_path)
     assert done.returncode == code
     assert reported in done.stderr

@@ -20,6 +20,7 @@ def test_tests_whose_turn_comes_too_late_are_skipped_by_name(
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, f"--begin-within={limit}", str(file)],
         cwd=repository,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},  # they take longest to start
         capture_output=True,
         text=True,
         check=False,

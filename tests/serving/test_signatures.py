@@ -30,7 +30,9 @@ MODELS = {
 }
 
 
-@pytest.fixture(scope="module", params=sorted(MODELS))
+@pytest.fixture(
+    scope="module", params=["small_cnn", pytest.param("backbone", marks=pytest.mark.slow)]
+)
 def exported(request, tmp_path_factory):
     """A model (pixels to logits) and the folder that it was exported to."""
     keras.utils.set_random_seed(2)

@@ -140,8 +140,9 @@ def skewed(tmp_path):
     return (str(path),)
 
 
-@pytest.mark.parametrize("limit", [None, 0], ids=["memory", "streamed"])
-@pytest.mark.parametrize("soft", [False, True], ids=["indices", "shares"])
+@pytest.mark.parametrize(
+    ("limit", "soft"), [(None, False), (0, True)], ids=["memory-indices", "streamed-shares"]
+)
 def test_balanced_epochs_hold_each_class_equally_often(skewed, image_spec, limit, soft):
     objective = SingleLabel(CLASSES, soft=soft)
     counts = tuple(RARE.values())

@@ -33,6 +33,8 @@ NETWORKS = (
     "Xception",
 )
 KINDS = ("unet", "deeplab", "detection")
+#: Of each kind one, whose steps take least; gradients go through the layers of all alike.
+TRAINED = ("ResNet50V2", "VGG16", "MobileNetV2")
 
 
 def objective_of(kind):
@@ -55,20 +57,22 @@ def truth_of(kind):
 # Each network once and each decoder several times: all pairs would take a quarter of an hour.
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), zip(NETWORKS, 4 * KINDS, strict=True))
-def test_a_decoder_takes_steps_over_a_network_and_serves_what_it_learnt(name, kind, tmp_path):
+def test_a_decoder_fits_a_network_and_is_served_as_it_was_trained(name, kind, tmp_path):
     keras.utils.set_random_seed(4)
-    objective, truth = objective_of(kind), truth_of(kind)
+    objective = objective_of(kind)
     network = build_network(Backbone(name=name, weights=None, trainable="all"), SPEC, objective)
     sides = [each.shape[1:3] for each in network.body.output]
     strides = [2**number for number in range(6 - len(sides), 6)]
     assert sides == [(-(-96 // stride), -(-100 // stride)) for stride in strides]
     pixels = np.random.default_rng(0).integers(0, 256, (2, *SPEC.shape)).astype(np.uint8)
     pixels[:, 20:60, 30:70] //= 4
-    trained = network.trained()
-    # Eager: to trace two steps takes longer than to take them.
-    trained.compile(keras.optimizers.SGD(1e-3), objective.loss(), run_eagerly=True)
-    losses = [float(trained.train_on_batch(pixels, truth)) for _ in range(2)]
-    assert np.isfinite(losses).all()
+    if name in TRAINED:
+        trained = network.trained()
+        # Eager: to trace two steps takes longer than to take them.
+        trained.compile(keras.optimizers.SGD(1e-3), objective.loss(), run_eagerly=True)
+        losses = [float(trained.train_on_batch(pixels, truth_of(kind))) for _ in range(2)]
+        assert np.isfinite(losses).all()
+        assert losses[0] != losses[1]
     served = network.served()
     expected = served(pixels, training=False)
     export(served, objective.contract(SPEC), str(tmp_path / "model"))

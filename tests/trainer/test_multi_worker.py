@@ -179,17 +179,6 @@ def wait_for_an_epoch(folder):
 
 
 @pytest.mark.slow
-def test_two_workers_leave_one_model(repository, examples_root, image_spec, tmp_path):
-    logs, processes = start_workers(repository, examples_root, image_spec, tmp_path, epochs=2)
-    assert codes(processes, logs) == [0, 0]
-    assert (tmp_path / "out/model/saved_model.pb").is_file()
-    assert len((tmp_path / "out/logs/progress.jsonl").read_text().splitlines()) == 2
-    counted = json.loads((tmp_path / "out/logs/imbalance.json").read_text())
-    assert sum(counted["counts"].values()) == 32
-    assert not list((tmp_path / "out/checkpoints").iterdir())
-
-
-@pytest.mark.slow
 def test_two_workers_leave_one_ensemble_of_the_members_that_one_device_trains(
     repository, examples_root, image_spec, tmp_path
 ):
@@ -236,7 +225,7 @@ def test_a_preempted_worker_saves_and_takes_the_other_along(
 
 
 @pytest.mark.slow
-def test_a_killed_worker_ends_the_other_and_both_go_on(
+def test_a_killed_worker_ends_the_other_and_both_go_on_to_one_model(
     repository, examples_root, image_spec, tmp_path
 ):
     epochs = 20
@@ -255,6 +244,10 @@ def test_a_killed_worker_ends_the_other_and_both_go_on(
     for folder in (killed, whole):
         logs, processes = start_workers(*arguments, folder, epochs, **plain)
         assert codes(processes, logs) == [0, 0]
+        assert (folder / "out/model/saved_model.pb").is_file()
+        counted = json.loads((folder / "out/logs/imbalance.json").read_text())
+        assert sum(counted["counts"].values()) == 32
+        assert not list((folder / "out/checkpoints").iterdir())
     result = json.loads((killed / "out/logs/history.json").read_text())
     assert result["resumed_after_epochs"] > 0
     resumed, undisturbed = (

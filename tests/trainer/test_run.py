@@ -48,6 +48,7 @@ def accuracy(model_dir, pattern):
     return np.mean(ask(examples=tf.constant(records))["class"].numpy() == truth)
 
 
+@pytest.mark.slow
 def test_from_examples_to_a_served_model_and_what_failed_is_taken_up(pattern, image_spec, tmp_path):
     custom = custom_config(image_spec, checkpoint_root=str(tmp_path / "checkpoints"))
     custom["train"] = CONFIG.model_copy(update={"temperature": "auto"}).model_dump_json()

@@ -40,6 +40,7 @@ def values(model):
     return {variable.path: variable.numpy() for variable in model.weights}
 
 
+@pytest.mark.slow
 def test_stages_follow_one_another_and_a_killed_one_is_taken_up(pattern, image_spec, tmp_path):
     whole = run(pattern, image_spec, tmp_path / "whole")
     rows = whole.history.epochs
@@ -150,7 +151,7 @@ def test_it_learns_however_it_computes(pattern, image_spec, tmp_path, changes):
     assert trained.history.best.val_loss < 0.2
 
 
-@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize("cache", ["memory", pytest.param("none", marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_names_keys_where_the_body_is_run_once(
     image_spec, tmp_path, cache
 ):

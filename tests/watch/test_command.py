@@ -23,7 +23,7 @@ from pipelines.local.record import list_records
 from pipelines.watch.source import PolledSource
 from pipelines.watch.state import WatchError
 from tests.kubeflow.api_server.server import api_server
-from tests.pipelines.conftest import call_skymill
+from tests.pipelines.conftest import call_light_skymill
 from tests.watch.kubernetes_api import TOKEN, kubernetes_api
 
 
@@ -75,7 +75,7 @@ def read_until(process: "subprocess.Popen[str]", event: str) -> dict:
 
 
 def status(folder: Path) -> dict:
-    done = call_skymill("watch", "--status", "--json", cwd=folder)
+    done = call_light_skymill("watch", "--status", "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return dict(json.loads(done.stdout))
 
@@ -138,7 +138,7 @@ def test_once_with_a_source_that_is_away_fails(tmp_path: Path) -> None:
     tree = yaml.safe_load(path.read_text())
     tree["ingest"]["source"]["uri"] = "away"
     path.write_text(yaml.safe_dump(tree))
-    done = call_skymill("watch", "--once", cwd=tmp_path)
+    done = call_light_skymill("watch", "--once", cwd=tmp_path)
     assert done.returncode == 1
     assert "no folder" in done.stderr
 
@@ -207,25 +207,25 @@ def test_images_become_a_model_and_again_when_there_are_more(tmp_path: Path) -> 
     assert list_records(runs)[0].outcome == "succeeded", "what ends the watch does not end the run"
     assert (tmp_path / "models" / "land" / "1").is_dir()
 
-    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert call_light_skymill("watch", "--once", cwd=tmp_path).returncode == 0
     assert len(list_records(runs)) == 1
     found = status(tmp_path)
     assert found["now"] == "no new data"
     assert found["done"][0]["fingerprint"] == list_records(runs)[0].fingerprint
 
     Image.new("RGB", (16, 16)).save(tmp_path / "images" / "wood" / "new.png")
-    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert call_light_skymill("watch", "--once", cwd=tmp_path).returncode == 0
     assert len(list_records(runs)) == 2
-    done = call_skymill("watch", "--again", cwd=tmp_path)
+    done = call_light_skymill("watch", "--again", cwd=tmp_path)
     assert done.returncode == 2
     assert "under way" in done.stderr
     os.kill(list_records(runs)[0].process_id, signal.SIGKILL)
     wait_for(lambda: list_records(runs)[0].outcome == "failed")
-    assert call_skymill("watch", "--once", cwd=tmp_path).returncode == 0
+    assert call_light_skymill("watch", "--once", cwd=tmp_path).returncode == 0
     assert len(list_records(runs)) == 2, "a run that fails is not repeated by itself"
-    assert call_skymill("watch", "--again", cwd=tmp_path).returncode == 0
+    assert call_light_skymill("watch", "--again", cwd=tmp_path).returncode == 0
     assert status(tmp_path)["now"] == "new data, a run is due"
-    assert call_skymill("watch", "--skip", cwd=tmp_path).returncode == 0
+    assert call_light_skymill("watch", "--skip", cwd=tmp_path).returncode == 0
     assert status(tmp_path)["now"] == "no new data"
 
 
@@ -251,13 +251,13 @@ def test_on_kubeflow_with_a_configmap_by_the_environment_alone(
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
         monkeypatch.setenv("SKYMILL_KFP_ENDPOINT", api.url)
         for _ in range(2):
-            done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
+            done = call_light_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
         [run] = api.store.runs.values()
         state = json.loads(cluster.maps["kubeflow", "skymill-watch"]["data"]["land"])
         assert state["active"]["run_id"] == run["run_id"]
         api.broken = 100
-        done = call_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
+        done = call_light_skymill("watch", "--once", "--log", "json", cwd=tmp_path)
         assert done.returncode == 1
         assert "answered 503" in done.stderr
     assert len(api.store.runs) == 1

@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from pipelines.cli.main import cli
 from pipelines.local.record import list_records
 from tests.kubeflow.api_server.server import api_server
-from tests.pipelines.conftest import call_skymill
+from tests.pipelines.conftest import call_warm_skymill
 from tests.prediction import models
 from tests.prediction.rasters import write_raster
 
@@ -131,7 +131,7 @@ def test_scenes_that_arrive_start_the_package_on_kubeflow(
     (folder / "skymill.yaml").write_text(yaml.safe_dump(tree))
 
     def look() -> None:
-        done = call_skymill("watch", "--prediction", "--once", cwd=folder)
+        done = call_warm_skymill("watch", "--prediction", "--once", cwd=folder)
         assert done.returncode == 0, done.stderr
 
     with api_server() as api:

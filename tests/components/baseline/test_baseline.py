@@ -1,6 +1,7 @@
 """The version being served: from the folder or a server, and from the cache only if unchanged."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from components.baseline.component import Baseline
 from components.baseline.config import BaselineConfig
 from components.gate.baseline import baseline_dir
 from components.raster.errors import DataError
-from serving.server.process import serve_in_subprocess
+from serving.client import connect
 from serving.store.served import (
     ServedVersionError,
     require_state,
@@ -23,6 +24,8 @@ from serving.store.served import (
 )
 from serving.store.versions import push_version
 from tests.components.models import save_model
+from tests.serving.conftest import RunningServer, wait_until
+from tests.serving.conftest import serve as serve
 
 
 def push(model: Path, base: Path, expected: int | None) -> int:
@@ -45,20 +48,24 @@ def test_without_a_server_the_newest_complete_version_is_served(
     assert served_version(str(base), None).number == 2
 
 
-def test_a_server_is_believed_rather_than_the_folder(tmp_path: Path, model: Path) -> None:
+def test_a_server_is_believed_rather_than_the_folder(
+    tmp_path: Path, model: Path, serve: Callable[..., RunningServer]
+) -> None:
     base = tmp_path / "models" / "landcover"
     push(model, base, None)
     broken = base / "2"
     broken.mkdir()
     (broken / "saved_model.pb").write_bytes(b"no model")
-    with serve_in_subprocess(base, model_name="landcover") as server:
-        served = served_version(str(base), server.rest)
-        assert served.number == 1
-        assert served.refused == {2}
-        assert served_version(str(base), server.grpc).number == 1
-        elsewhere = tmp_path / "elsewhere" / "landcover"
-        with pytest.raises(ServedVersionError, match="same folder"):
-            served_version(str(elsewhere), server.rest)
+    server = serve(base, model_name="landcover")
+    with connect(server.rest, model="landcover") as client:
+        wait_until(lambda: {it.state for it in client.status()} == {"AVAILABLE", "END"})
+    served = served_version(str(base), server.rest)
+    assert served.number == 1
+    assert served.refused == {2}
+    assert served_version(str(base), server.grpc).number == 1
+    elsewhere = tmp_path / "elsewhere" / "landcover"
+    with pytest.raises(ServedVersionError, match="same folder"):
+        served_version(str(elsewhere), server.rest)
 
 
 def test_a_server_that_does_not_answer_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:

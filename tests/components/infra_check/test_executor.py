@@ -62,6 +62,7 @@ def test_a_sound_model_passes_over_both_protocols_with_both_signatures(tmp_path:
     assert model_digest(checked) == before
 
 
+@pytest.mark.slow
 def test_a_corrupted_checkpoint_blocks_with_the_servers_reason(tmp_path: Path) -> None:
     trained = save_model(tmp_path / "model" / "Format-Serving", CLASSES)
     (data,) = (trained / "variables").glob("variables.data-*")

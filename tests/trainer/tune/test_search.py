@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests import warm
 from tests.trainer.conftest import write_examples
 from tests.trainer.tune.searching import EXAMPLES, long_search, search_of
 from trainer.distribution.config import StrategyName
@@ -195,19 +196,23 @@ def test_workers_elsewhere_need_a_folder_and_kerastuner_s_variables(place, tmp_p
         "KERASTUNER_ORACLE_PORT": str(port),
         "KERASTUNER_TUNER_ID": "worker-0",
     }
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "trainer.tune.worker", str(tmp_path), "--patience-s", "120"],
+    nowhere = Path(os.devnull)
+    worker = warm.start(
+        "trainer.tune.worker",
+        [str(tmp_path), "--patience-s", "120"],
+        stdout=nowhere,
+        stderr=nowhere,
         cwd=repository,
         env={**os.environ, **protocol},
-        stderr=subprocess.DEVNULL,
     )
     try:
         tuner = ChiefTuner(search, str(tmp_path))
         tuner.search()
-        assert worker.wait(60) == 0
+        worker.join(60)
+        assert worker.exitcode == 0
     finally:
         worker.kill()
-        worker.wait()
+        worker.join()
     assert [row.status for row in tuner.results().rows] == ["completed"] * 2
     seen = json.loads(Path(SearchPaths(str(tmp_path), search.digest).search).read_text())
     assert seen["splits"]["train"][0].startswith(str(tmp_path)), "the examples came along"
