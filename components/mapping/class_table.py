@@ -23,8 +23,10 @@ _COLUMNS = (
     ("Blue", 0, 8),
     ("Count", 0, 1),
 )
-#: Most pixels that OpenCV counts exactly: its counts are float32.
-_COUNTED_PX = 1 << 24
+#: About the number of pixels counted at a time, which fit into a core's cache.
+_COUNTED_PX = 1 << 16
+#: Most classes that are counted one by one.
+_FEW = 12
 #: Extension of `ClassTable.stac_fields`.
 CLASSIFICATION_EXTENSION = "https://stac-extensions.github.io/classification/v2.0.0/schema.json"
 
@@ -88,11 +90,17 @@ class ClassTable:
 def counts_of(pixels: npt.NDArray[np.generic], classes: int) -> npt.NDArray[np.int64]:
     """Counts the pixels (H, W) of each class; others are nodata."""
     counts = np.zeros(classes, np.int64)
-    step = max(1, _COUNTED_PX // max(pixels.shape[1], 1))
+    cv, step = opencv(), max(1, _COUNTED_PX // max(pixels.shape[1], 1))
     for top in range(0, len(pixels), step):
         part = pixels[top : top + step]
-        found = opencv().calcHist([part], [0], None, [classes], [0, classes])
-        counts += found.ravel().astype(np.int64)
+        if classes > _FEW:
+            counts += (
+                cv.calcHist([part], [0], None, [classes], [0, classes]).ravel().astype(np.int64)
+            )
+            continue
+        # A histogram waits for its last count wherever neighbours have the same class.
+        for index in range(classes):
+            counts[index] += cv.countNonZero(np.equal(part, index).view(np.uint8))
     return counts
 
 

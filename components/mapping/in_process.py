@@ -60,7 +60,7 @@ def _batch(tiles: Sequence[Tile], dtype: str) -> Pixels:
     batch = np.empty((len(tiles), *tiles[0].pixels.shape), dtype)
     for pixels, tile in zip(batch, tiles, strict=True):
         pixels[...] = tile.pixels
-        if not tile.valid.all():
+        if not tile.is_valid_everywhere:
             pixels[~tile.valid] = np.nan if dtype == "float32" else 0
         if tile.pixels.dtype.kind == "f":
             pixels[~np.isfinite(pixels).all(axis=-1)] = np.nan

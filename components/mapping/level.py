@@ -111,7 +111,7 @@ class RasterLevel:
         encoded, halves = zip(*(future.result() for future in futures), strict=True)
         with writing(self.path), self.path.open("ab") as file:
             begin = file.tell()
-            file.write(b"".join(encoded))
+            file.writelines(encoded)
         row, col = window.row // blocks.BLOCK_PX, window.col // blocks.BLOCK_PX
         sizes = np.array([len(it) for it in encoded])
         self.index[row, col : col + len(sizes), 0] = begin + np.cumsum(sizes) - sizes

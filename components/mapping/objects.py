@@ -183,7 +183,7 @@ class ObjectMap:
 
 def _have_ground(boxes: Edges, tile: Tile) -> Mask:
     """Marks boxes (N, 4), in pixels of the scene, that hold a valid pixel of a tile."""
-    if tile.valid.all():
+    if tile.is_valid_everywhere:
         return np.ones(len(boxes), np.bool_)
     height, width = tile.valid.shape
     count = np.zeros((height + 1, width + 1), np.int64)  # of valid pixels above and to the left

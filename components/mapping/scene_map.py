@@ -141,7 +141,7 @@ def _gather_band(
             if isinstance(tile, TileReject):
                 task.product.lose(tile.key)
                 lost.append(MapReject.of_tile(tile))
-            elif tile.valid.any():
+            elif tile.is_valid_everywhere or tile.valid.any():
                 yield tile
 
     for tiles, answer in answers(batched(known(), config.batch), model, task.view):

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from components.mapping.class_table import ClassTable, counts_of
+from components.mapping.compiled import LOOPS, Floats
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileAnswers
-from components.mapping.mosaic import Floats, Mosaic, State
+from components.mapping.mosaic import Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Masked, Output
@@ -77,6 +78,7 @@ class ClassMap:
         self._config, self._with_probabilities = config, config.probabilities
         self._masks = config.masks_unknown
         self._carry: State | None = None
+        LOOPS.expect(len(plan.rows) * len(plan.cols) * plan.size_px**2, mask_dtype(len(classes)))
         #: Pixels of each class that are written.
         self._counts = np.zeros(len(classes), np.int64)
         #: Pixels that are masked, and all that have an answer.
@@ -113,7 +115,7 @@ class ClassMap:
         for number, found in enumerate(answer[CLASS_PROBABILITIES_OUTPUT]):
             tile = tiles[number]
             window = tile.key.window
-            planes = _resized(found.astype(np.float32, copy=False), window)
+            planes = _resized(np.require(found, np.float32, ["C", "A"]), window)
             if percentiles is not None:
                 own = np.full((1, *planes.shape[1:]), percentiles[number])
                 planes = np.concatenate([planes, own])
@@ -251,13 +253,14 @@ def probability_spec(grid: Grid, classes: tuple[str, ...]) -> RasterSpec:
     return spec_of_steps("probabilities", grid, classes, PROBABILITY_STEP, PROBABILITY_NODATA)
 
 
-def _known(tile: Tile) -> Mask:
-    """Marks a tile's pixels that count as data for a model: every band is finite."""
+def _known(tile: Tile) -> Mask | None:
+    """Marks a tile's pixels that count as data for a model: every band is finite. None: all."""
+    valid = None if tile.is_valid_everywhere else tile.valid
     if tile.pixels.dtype.kind != "f":
-        return tile.valid
+        return valid
     finite = np.isfinite(tile.pixels)
     if finite.all():
-        return tile.valid
+        return valid
     return tile.valid & combine(np.moveaxis(finite, -1, 0), "all")
 
 

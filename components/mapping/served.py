@@ -128,6 +128,6 @@ def _encoded(tile: Tile, view: View, contract: Contract) -> bytes:
         Image.fromarray(pixels).save(file, "PNG", compress_level=1)
         return file.getvalue()
     names = tuple(map(str, image.bands))
-    valid = None if tile.valid.all() else tile.valid
+    valid = None if tile.is_valid_everywhere else tile.valid
     # Scale and offset were compared when the scene was opened.
     return encode_payload(tile.pixels, names, valid, image.values)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +57,11 @@ class Tile:
             raise ValueError(f"{self.key} cannot have pixels of shape {self.pixels.shape}")
         if self.valid.shape != self.pixels.shape[:2] or self.valid.dtype != np.bool_:
             raise ValueError(f"{self.key} needs a boolean mask of {self.pixels.shape[:2]}")
+
+    @cached_property
+    def is_valid_everywhere(self) -> bool:
+        """True if every pixel is valid, as in most tiles."""
+        return bool(self.valid.all())
 
     @property
     def valid_fraction(self) -> float:

@@ -39,10 +39,10 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
     expected, weight = means_of(read, tops, lefts, blend)
     found, known = np.zeros((2, HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), np.int64)
 
-    def settle(window, values, valid):
+    def settle(window, blend, valid):
         assert not known[window.slices].any(), "a pixel is settled once"
         known[window.slices] += True if valid is None else valid
-        found[:, *window.slices] = values
+        found[:, *window.slices] = blend.values()
 
     down, across = TileAxis(tops, SIZE, blend), TileAxis(lefts, SIZE, blend)
     for left_edge, right_edge in columns:
@@ -53,10 +53,7 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
                     mosaic.lose(Window(top, left, SIZE, SIZE))
             for left in lefts:
                 if (top, left) not in lost:
-                    values = answers[top, left]
-                    mosaic.add(
-                        Window(top, left, SIZE, SIZE), values, np.ones((SIZE, SIZE), np.bool_)
-                    )
+                    mosaic.add(Window(top, left, SIZE, SIZE), answers[top, left], None)
             mosaic.finish()
             state = mosaic.state()
             mosaic = Mosaic(2, left_edge, right_edge, down, across, settle)  # as after a kill
