@@ -6,6 +6,7 @@ from typing import Any, Never, Protocol
 
 import grpc
 
+from components.raster.errors import PortableError
 from serving.server.errors import Code, ServingError
 from serving.server.grpc_wire import (
     ENCODINGS,
@@ -48,7 +49,7 @@ class Stream(Protocol):
         """Waits until the client has taken what was sent, but not longer than it may take."""
 
 
-class _Aborted(Exception):
+class _Aborted(PortableError):
     """End of a call with a status."""
 
     def __init__(self, code: grpc.StatusCode, details: str) -> None:
