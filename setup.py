@@ -88,9 +88,6 @@ PIPELINE = [
     "zstandard>=0.22",
 ]
 
-# Blends the tiles of large maps in compiled loops.
-MAPS = ["numba>=0.60"]
-
 # Explains a model's answers by methods that need more than the model.
 EXPLAIN = [
     "saliency>=0.2.1,<1",
@@ -119,9 +116,8 @@ setup(
         "http2": HTTP2,
         "sync": SYNC,
         "pipeline": PIPELINE,
-        "maps": MAPS,
         "explain": EXPLAIN,
-        "all": [*PIPELINE, *MAPS, *EXPLAIN, *HTTP2],
+        "all": [*PIPELINE, *EXPLAIN, *HTTP2],
     },
     entry_points={"console_scripts": ["skymill = pipelines.cli:main"]},
 )

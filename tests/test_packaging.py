@@ -103,7 +103,7 @@ def test_whatever_lies_beside_the_code_is_installed_with_it(
 
     def files(root: Path) -> set[str]:
         found = (path for package in EXTRAS for path in (root / package).rglob("*.*"))
-        return {str(path.relative_to(root)) for path in found if "__pycache__" not in path.parts}
+        return {str(path.relative_to(root)) for path in found if path.suffix != ".pyc"}
 
     assert "pipelines/page/templates/report.html" in files(tmp_path)
     assert files(tmp_path) == files(repository)

@@ -2,106 +2,109 @@
 
 Tiles come in rows from left to right, and rows from top to bottom. Each is added to the
 contributions of earlier tiles in its row, and then of those above it, to its pixels. Pixels that no
-later tile covers are then final, and are settled at once. The tile's contributions to pixels of
-later tiles are kept until these come.
+later tile covers are then final, and are settled while they are in a core's cache. The tile's
+contributions to pixels of later tiles are kept until these come.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.blending import Blend
-from components.mapping.compiled import Floats
-from components.mapping.weights import TileAxis
+from components.mapping.weights import TileAxis, Weights
+from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
+Floats = npt.NDArray[np.float32]
 #: Arrays by name, from which a run continues.
 State: TypeAlias = dict[str, npt.NDArray[Any]]
-#: Receives final pixels: their window in the scene, their blend, which it must evaluate once, and a
-#: mask of known pixels (H, W); None: all.
-Settle: TypeAlias = Callable[[Window, Blend, Mask | None], None]
+#: Receives final values: their window in the scene, values (K, H, W), and a mask of known pixels
+#: (H, W); None: all.
+Settle: TypeAlias = Callable[[Window, Floats, Mask | None], None]
 
 #: Least weight of unread tiles at which a pixel counts as unknown.
 _NOTHING = 1 - 1e-3
+_Axis: TypeAlias = Literal[0, 1]
+_ROWS: Literal[0] = 0
+_COLS: Literal[1] = 1
 
 
-class _Marks(NamedTuple):
-    """Masks of some pixels, by the tiles that contribute to them.
-
-    Attributes:
-        valid: (H, W), where a tile has data; None: everywhere, as in most tiles.
-        lost: (H, W), weight of tiles that cannot be read; None if there are none.
-    """
-
-    valid: Mask | None = None
-    lost: Floats | None = None
-
-    def part(self, rows: slice, cols: slice) -> "_Marks":
-        """Returns the masks of a part of the pixels, in new arrays."""
-        if self.valid is None and self.lost is None:
-            return self
-        return _Marks(
-            None if self.valid is None else self.valid[rows, cols].copy(),
-            None if self.lost is None else self.lost[rows, cols].copy(),
-        )
-
-    def plus(self, more: "_Marks", shape: tuple[int, int], first: tuple[int, int]) -> "_Marks":
-        """Adds masks of the first rows and columns; changes the arrays.
-
-        Args:
-            more: masks to add.
-            shape: rows and columns of all pixels.
-            first: rows and columns of `more`.
-        """
-        if self.valid is None and more.lost is None:
-            return self
-        where = slice(first[0]), slice(first[1])
-        if self.valid is not None:
-            self.valid[where] |= True if more.valid is None else more.valid
-        if more.lost is None:
-            return self
-        lost = np.zeros(shape, np.float32) if self.lost is None else self.lost
-        lost[where] += more.lost
-        return _Marks(self.valid, lost)
-
-
-_EVERYWHERE = _Marks()
-_ALL = slice(None)
-
-
-class _Contribution(NamedTuple):
-    """Contributions of tiles to pixels of later tiles: weighted sums.
+@dataclass(eq=False)
+class _Sum:
+    """Weighted sum of the tiles that contribute to some pixels.
 
     Attributes:
         row: first row in the scene.
         col: first column in the scene.
         values: (K, H, W).
-        marks: of the same pixels.
+        valid: (H, W), where a tile has data; None: everywhere, as in most tiles.
+        lost: (H, W), weight of tiles that cannot be read; None if there are none.
     """
 
     row: int
     col: int
     values: Floats
-    marks: _Marks = _EVERYWHERE
+    valid: Mask | None
+    lost: Floats | None = None
 
-    def below(self, row: int) -> "_Contribution":
-        """Returns the part from a row on."""
-        if row == self.row:
-            return self
-        rows = slice(min(row - self.row, self.values.shape[1]), None)
-        values = np.ascontiguousarray(self.values[:, rows])
-        return _Contribution(row, self.col, values, self.marks.part(rows, _ALL))
+    @property
+    def window(self) -> Window:
+        """Window of the pixels in the scene."""
+        return Window(self.row, self.col, *self.shape)
 
-    def right_of(self, col: int) -> "_Contribution":
-        """Returns the part from a column on."""
-        if col == self.col:
-            return self
-        cols = slice(min(col - self.col, self.values.shape[2]), None)
-        values = np.ascontiguousarray(self.values[:, :, cols])
-        return _Contribution(self.row, col, values, self.marks.part(_ALL, cols))
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        _, height, width = self.values.shape
+        return height, width
+
+    def part(self, axis: _Axis, first: int, end: int) -> "_Sum":
+        """Returns a view of the pixels between two positions in the scene along an axis."""
+        start = self.col if axis else self.row
+        cut = slice(max(first - start, 0), max(end - start, 0))
+        where = (slice(None), cut) if axis else (cut, slice(None))
+        valid = None if self.valid is None else self.valid[where]
+        lost = None if self.lost is None else self.lost[where]
+        row, col = (self.row, max(first, start)) if axis else (max(first, start), self.col)
+        return _Sum(row, col, self.values[:, *where], valid, lost)
+
+    def copy(self) -> "_Sum":
+        """Returns a copy in new arrays."""
+        valid = None if self.valid is None else self.valid.copy()
+        lost = None if self.lost is None else self.lost.copy()
+        return _Sum(self.row, self.col, self.values.copy(), valid, lost)
+
+    def times(self, weights: Weights) -> "_Sum":
+        """Returns the sum times weights (H, W), in new arrays."""
+        products = np.empty(self.values.shape, np.float32)
+        for plane, product in zip(self.values, products, strict=True):
+            opencv().multiply(plane, weights, product)
+        valid = None if self.valid is None else self.valid.copy()
+        lost = None if self.lost is None else self.lost * weights
+        return _Sum(self.row, self.col, products, valid, lost)
+
+    def add(self, axis: _Axis, other: "_Sum | None") -> None:
+        """Adds another sum, which begins before this one or with it along an axis, to the pixels of
+        both; its pixels before this sum are nodata.
+        """
+        start, length = (self.col if axis else self.row), self.shape[axis]
+        if other is None or (other.col if axis else other.row) + other.shape[axis] <= start:
+            return
+        more = other.part(axis, start, start + length)
+        end = start + more.shape[axis]
+        if more.lost is not None and self.lost is None:
+            self.lost = np.zeros(self.shape, np.float32)
+        here = self.part(axis, start, end)
+        for total, plane in zip(here.values, more.values, strict=True):
+            opencv().add(total, plane, total)
+        if here.valid is not None:
+            here.valid |= True if more.valid is None else more.valid
+        if more.lost is not None and here.lost is not None:
+            here.lost += more.lost
 
 
 class Mosaic:
@@ -124,10 +127,9 @@ class Mosaic:
         self._down = down.spans()
         self._across = across.spans(left, right)
         #: By the row of tiles, for the next one in it.
-        self._beside: dict[int, _Contribution] = {}
+        self._beside: dict[int, _Sum] = {}
         #: By the first column, for the next row of tiles.
-        self._above: dict[int, _Contribution] = {}
-        self._nothing = _Contribution(0, 0, np.empty((planes, 0, 0), np.float32))
+        self._above: dict[int, _Sum] = {}
         self._lost: set[Window] = set()
 
     def add(self, tile: Window, values: Floats, valid: Mask | None) -> None:
@@ -140,7 +142,7 @@ class Mosaic:
         """
         if self._lost:
             self._add_lost(tile)
-        self._add(tile, values, _Marks(valid))
+        self._add(_Sum(tile.row, tile.col, values, valid))
 
     def lose(self, tile: Window) -> None:
         """Records that a tile cannot be read: its pixels get the mean of the other tiles there.
@@ -161,50 +163,24 @@ class Mosaic:
             shape = tile.height, tile.width
             values = np.zeros((self._planes, *shape), np.float32)
             lost = np.ones(shape, np.float32)
-            self._add(tile, values, _Marks(np.zeros(shape, np.bool_), lost))
+            self._add(_Sum(tile.row, tile.col, values, np.zeros(shape, np.bool_), lost))
 
-    def _add(self, tile: Window, values: Floats, marks: _Marks) -> None:
+    def _add(self, tile: _Sum) -> None:
         down, across = self._down[tile.row], self._across.get(tile.col)
         if across is None:  # no pixel of these columns depends on it
             return
-        # Rows and columns of the pixels that count, and of those that are final.
-        rows, final_rows = down.end - down.first, down.next - down.first
-        cols, final_cols = across.end - across.first, across.next - across.first
-        row, col = down.first - tile.row, across.first - tile.col
-        beside = self._beside.get(tile.row, self._nothing).right_of(across.first)
-        above = self._above.get(across.first, self._nothing).below(down.first)
-        above = above if final_cols else self._nothing
-        blend = Blend(
-            values,
-            (row, col),
-            (down.weights, across.weights),
-            beside.values,
-            above.values,
-            np.empty((self._planes, rows, cols - final_cols), np.float32),
-            np.empty((self._planes, rows - final_rows, final_cols), np.float32),
-        )
-        marks = marks.part(slice(row, row + rows), slice(col, col + cols))
-        if marks.lost is not None:
-            marks.lost[:] *= np.outer(down.weights, across.weights)
-        marks = marks.plus(beside.marks, (rows, cols), beside.values.shape[1:])
-        later = marks.part(_ALL, slice(final_cols, None))
-        self._beside[tile.row] = _Contribution(down.first, across.next, blend.next_beside, later)
-        marks = marks.part(_ALL, slice(final_cols))
-        marks = marks.plus(above.marks, (rows, final_cols), above.values.shape[1:])
-        later = marks.part(slice(final_rows, None), _ALL)
-        if final_cols:  # the first tiles of some columns may begin to count at the same place
-            self._above[across.first] = _Contribution(
-                down.next, across.first, blend.next_above, later
-            )
-        marks = marks.part(slice(final_rows), _ALL)
-        valid = marks.valid
-        if marks.lost is not None:
-            blend, valid = _mean_of_known(blend, valid, marks.lost)
-        window = Window(down.first, across.first, final_rows, final_cols)
-        if window.area_px:
-            self._settle(window, blend, valid)
-        else:
-            blend.values()  # for later tiles
+        counting = tile.part(_ROWS, down.first, down.end).part(_COLS, across.first, across.end)
+        found = counting.times(_products(down.weights.tobytes(), across.weights.tobytes()))
+        found.add(_COLS, self._beside.get(tile.row))
+        self._beside[tile.row] = found.part(_COLS, across.next, across.end).copy()
+        own = found.part(_COLS, across.first, across.next)
+        if not own.values.size:
+            return
+        own.add(_ROWS, self._above.get(across.first))
+        self._above[across.first] = own.part(_ROWS, down.next, down.end).copy()
+        own = own.part(_ROWS, down.first, down.next)
+        _divide_by_known(own)
+        self._settle(own.window, own.values, own.valid)
 
     def finish(self) -> None:
         """Ends a number of whole rows of tiles."""
@@ -214,12 +190,13 @@ class Mosaic:
     def state(self) -> State:
         """Returns the contributions to the next row of tiles."""
         state: State = {}
-        for given in self._above.values():
-            place = f"{given.row},{given.col}"
-            state[f"values {place}"] = given.values
-            for name, found in given.marks._asdict().items():
-                if found is not None:
-                    state[f"{name} {place}"] = found
+        for found in self._above.values():
+            place = f"{found.row},{found.col}"
+            state[f"values {place}"] = found.values
+            if found.valid is not None:
+                state[f"valid {place}"] = found.valid
+            if found.lost is not None:
+                state[f"lost {place}"] = found.lost
         return state
 
     def restore(self, state: State) -> None:
@@ -228,14 +205,20 @@ class Mosaic:
             kind, _, place = name.partition(" ")
             if kind == "values":
                 row, col = map(int, place.split(","))
-                marks = _Marks(state.get(f"valid {place}"), state.get(f"lost {place}"))
-                self._above[col] = _Contribution(row, col, state[name], marks)
+                valid, lost = state.get(f"valid {place}"), state.get(f"lost {place}")
+                self._above[col] = _Sum(row, col, state[name], valid, lost)
 
 
-def _mean_of_known(blend: Blend, valid: Mask | None, lost: Floats) -> tuple[Blend, Mask]:
-    """Takes the mean of the other tiles, where some cannot be read; returns where there are any."""
-    kept = 1 - lost
-    known = kept > 1 - _NOTHING
-    values = blend.values()
-    values /= np.where(known, kept, 1)
-    return Blend.of(values), known if valid is None else valid & known
+@lru_cache(maxsize=4)  # most tiles of a scene share one
+def _products(down: bytes, across: bytes) -> Weights:
+    """Returns a tile's weights, the products of those along its rows and columns."""
+    return np.outer(np.frombuffer(down, np.float32), np.frombuffer(across, np.float32))
+
+
+def _divide_by_known(found: _Sum) -> None:
+    """Takes the mean of the other tiles, where some cannot be read."""
+    if found.lost is not None:
+        kept = 1 - found.lost
+        known = kept > 1 - _NOTHING
+        found.values /= np.where(known, kept, 1)
+        found.valid = known if found.valid is None else found.valid & known

@@ -8,11 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from components.mapping.class_table import ClassTable, counts_of
-from components.mapping.compiled import LOOPS, Floats
 from components.mapping.config import MapConfig
 from components.mapping.layout import Columns, Layout
 from components.mapping.models import TileAnswers
-from components.mapping.mosaic import Mosaic, State
+from components.mapping.mosaic import Floats, Mosaic, State
 from components.mapping.picture import UNKNOWN_RGB
 from components.mapping.polygons import class_polygons
 from components.mapping.product import COG, Masked, Output
@@ -78,7 +77,6 @@ class ClassMap:
         self._config, self._with_probabilities = config, config.probabilities
         self._masks = config.masks_unknown
         self._carry: State | None = None
-        LOOPS.expect(len(plan.rows) * len(plan.cols) * plan.size_px**2, mask_dtype(len(classes)))
         #: Pixels of each class that are written.
         self._counts = np.zeros(len(classes), np.int64)
         #: Pixels that are masked, and all that have an answer.
@@ -115,7 +113,7 @@ class ClassMap:
         for number, found in enumerate(answer[CLASS_PROBABILITIES_OUTPUT]):
             tile = tiles[number]
             window = tile.key.window
-            planes = _resized(np.require(found, np.float32, ["C", "A"]), window)
+            planes = _resized(found.astype(np.float32, copy=False), window)
             if percentiles is not None:
                 own = np.full((1, *planes.shape[1:]), percentiles[number])
                 planes = np.concatenate([planes, own])

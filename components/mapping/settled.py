@@ -1,21 +1,25 @@
 """Final answers of a band's pixels, as the bytes that rasters store."""
 
+from typing import TypeAlias
+
 import numpy as np
 import numpy.typing as npt
 
-from components.mapping.blending import Blend, in_steps
-from components.mapping.compiled import STEPS, Floats, Indices
 from components.mapping.config import MapConfig
-from components.mapping.mosaic import State
+from components.mapping.mosaic import Floats, State
 from components.mapping.unknown import PERCENTILE_NODATA, masked_where, stored_percentiles
 from components.raster.labels.targets import ignore_value, mask_dtype
 from components.raster.opencv import opencv
 from components.raster.tiles.key import Window
 from components.raster.tiles.valid_mask import Mask
 
+Indices: TypeAlias = npt.NDArray[np.unsignedinteger]
+
 #: Probabilities are stored in steps of this, as bytes; 255 is nodata.
-PROBABILITY_STEP = 1 / STEPS
+PROBABILITY_STEP = 0.004
 PROBABILITY_NODATA = 255
+#: About the number of pixels compared at a time, which fit into a core's cache.
+_CHUNK_PX = 1 << 15
 
 
 def settled_bytes(classes: int, config: MapConfig) -> int:
@@ -60,32 +64,35 @@ class Settled:
         rows = rows if config.masks_unknown else 0
         self.percentiles = np.full((rows, width), PERCENTILE_NODATA, np.uint8)
 
-    def put(self, window: Window, blend: Blend, valid: Mask | None) -> None:
+    def put(self, window: Window, values: Floats, valid: Mask | None) -> None:
         """Sets the pixels of a window to their final values.
 
         Args:
             window: of the scene.
-            blend: of (K, H, W) class probabilities; (K + 1, H, W) with the percentiles of unknown
+            values: (K, H, W) class probabilities; (K + 1, H, W) with the percentiles of unknown
                 imagery, where they mask.
             valid: (H, W), where they are known; None: everywhere.
         """
-        corner = window.row - self.top, window.col - self._left
-        here = Window(*corner, window.height, window.width).slices
-        hidden = None if valid is None else ~valid
-        if len(self.probabilities) or len(self.percentiles):
-            values = blend.values()
-            blend = Blend.of(values[: self._count])
+        top, left = window.row - self.top, window.col - self._left
+        chunks = max(1, round(window.area_px / _CHUNK_PX))
+        step = -(-window.height // chunks)
+        unknown = None if valid is None else ~valid
+        for first in range(0, window.height, step):
+            part = slice(first, min(first + step, window.height))
+            rows = slice(top + part.start, top + part.stop)
+            here = rows, slice(left, left + window.width)
+            hidden = None if unknown is None else unknown[part]
             if len(self.percentiles):
-                known = np.ones(values.shape[1:], np.bool_) if valid is None else valid
-                stored = stored_percentiles(values[self._count], known)
+                percentiles = values[self._count, part]
+                known = np.ones(percentiles.shape, np.bool_) if valid is None else valid[part]
+                stored = stored_percentiles(percentiles, known)
                 self.percentiles[here] = stored
                 hidden = ~known | masked_where(stored, self._config)
-            for plane, own in zip(self.probabilities, values, strict=False):
+            classes, best = most_probable(values[: self._count, part], self.classes.dtype)
+            self.classes[here] = _masked(classes, hidden, self._nodata)
+            self.confidence[here] = as_bytes(best, hidden)
+            for plane, own in zip(self.probabilities, values[:, part], strict=False):
                 plane[here] = as_bytes(own, hidden)
-        blend.classes(self.classes, self.confidence, corner)
-        if hidden is not None:
-            self.classes[here][hidden] = self._nodata
-            self.confidence[here][hidden] = PROBABILITY_NODATA
 
     def move(self, rows: int, kept: int) -> None:
         """Moves down by some rows; `kept` rows below them may be known already."""
@@ -116,9 +123,28 @@ class Settled:
         self.percentiles[:rows] = state["percentiles"]
 
 
+def most_probable(values: Floats, dtype: npt.DTypeLike) -> tuple[Indices, Floats]:
+    """Returns each pixel's class (H, W), and its probability, of values (K, H, W).
+
+    The first of equally probable classes wins. Faster than numpy's argmax along the first axis.
+    """
+    cv, best = opencv(), values[0]
+    classes, number = np.zeros(best.shape, dtype), np.empty(best.shape, dtype)
+    is_more, most = np.empty(best.shape, np.uint8), np.empty(best.shape, np.float32)
+    for index, plane in enumerate(values[1:], 1):
+        cv.compare(plane, best, cv.CMP_GT, is_more)
+        best = cv.max(plane, best, most)
+        number.fill(index)
+        cv.copyTo(number, is_more, classes)
+    return classes, best
+
+
 def as_bytes(probabilities: Floats, unknown: Mask | None) -> npt.NDArray[np.uint8]:
     """Returns probabilities (H, W) as multiples of `PROBABILITY_STEP`, nodata where unknown."""
-    return _masked(in_steps(probabilities), unknown, PROBABILITY_NODATA)
+    cv, most = opencv(), round(1 / PROBABILITY_STEP)
+    steps = cv.convertScaleAbs(probabilities, None, most, 0)
+    cv.threshold(steps, most, most, cv.THRESH_TRUNC, steps)
+    return _masked(steps, unknown, PROBABILITY_NODATA)
 
 
 def _masked(numbers: Indices, unknown: Mask | None, nodata: int) -> Indices:

@@ -39,10 +39,10 @@ def test_every_pixel_gets_the_weighted_mean_of_the_tiles_that_were_read(blend, s
     expected, weight = means_of(read, tops, lefts, blend)
     found, known = np.zeros((2, HEIGHT, WIDTH)), np.zeros((HEIGHT, WIDTH), np.int64)
 
-    def settle(window, blend, valid):
+    def settle(window, values, valid):
         assert not known[window.slices].any(), "a pixel is settled once"
         known[window.slices] += True if valid is None else valid
-        found[:, *window.slices] = blend.values()
+        found[:, *window.slices] = values
 
     down, across = TileAxis(tops, SIZE, blend), TileAxis(lefts, SIZE, blend)
     for left_edge, right_edge in columns:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from components.mapping.blending import Blend
 from components.mapping.config import MapConfig
 from components.mapping.settled import Settled
 from components.raster.labels.targets import ignore_value
@@ -25,8 +24,7 @@ def test_the_first_of_the_most_probable_classes_is_taken(count, is_known_everywh
     config = MapConfig(vectors=(), probabilities=True)
     settled = Settled(count, HEIGHT + 7, 10, 10 + WIDTH + 3, 1000, config)
 
-    known = None if is_known_everywhere else valid
-    settled.put(Window(1005, 12, HEIGHT, WIDTH), Blend.of(values), known)
+    settled.put(Window(1005, 12, HEIGHT, WIDTH), values, None if is_known_everywhere else valid)
 
     classes = np.full(settled.classes.shape, ignore_value(count))
     confidence = np.full(settled.confidence.shape, 255)
