@@ -11,6 +11,9 @@ from serving.contract.numbering import LARGEST_VERSION
 Port = Annotated[int, Field(ge=0, le=65535)]
 VersionNumber = Annotated[int, Field(ge=0, le=LARGEST_VERSION)]
 
+#: Calls at once on a gRPC connection; beyond it, a client waits until one of its own ends.
+STREAMS_PER_CONNECTION = 256
+
 
 class ServerConfig(Frozen):
     """One model, loaded from its version folder and served over gRPC and REST."""

@@ -5,9 +5,7 @@ from typing import Any
 
 import grpc
 
-from serving.server.config import ServerConfig
-
-_STREAMS_A_CONNECTION = 256  # beyond it, a client waits until one of its own streams ends
+from serving.server.config import STREAMS_PER_CONNECTION, ServerConfig
 
 
 class GrpcioServer:
@@ -50,7 +48,7 @@ def _options(config: ServerConfig) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", config.max_request_bytes),
         ("grpc.max_send_message_length", -1),
-        ("grpc.max_concurrent_streams", _STREAMS_A_CONNECTION),
+        ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
         ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.server_handshake_timeout_ms", int(1000 * config.header_timeout_s)),
         # The client is notified, and reconnects for its next request.

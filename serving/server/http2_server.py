@@ -13,15 +13,14 @@ from typing import Any
 import grpc
 import ngh2
 
-from serving.server.config import ServerConfig
+from serving.server.config import STREAMS_PER_CONNECTION, ServerConfig
 from serving.server.grpc_wire import Headers
 from serving.server.http2_calls import Call
 from serving.server.in_flight import BytesInFlight
 
-_STREAMS_A_CONNECTION = 256  # beyond it, a client waits until one of its own streams ends
 _HEADER_BYTES = 1 << 14
 _SETTINGS = {
-    ngh2.Setting.MAX_CONCURRENT_STREAMS: _STREAMS_A_CONNECTION,
+    ngh2.Setting.MAX_CONCURRENT_STREAMS: STREAMS_PER_CONNECTION,
     ngh2.Setting.MAX_HEADER_LIST_SIZE: _HEADER_BYTES,
 }
 _PROTOCOL = ngh2.Configuration(

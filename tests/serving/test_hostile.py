@@ -22,6 +22,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from benchmarks.load import frame
 from serving.client import connect
 from tests.serving.conftest import RunningServer, copy_version, wait_until
+from tests.serving.http2 import raw_client
 from tests.serving.models import BLUE, RED
 
 PREDICT = "/v1/models/m:predict"
@@ -288,7 +289,6 @@ def test_messages_that_stay_unfinished(
     serve_versions: Callable[..., RunningServer], colours: Path, library: str
 ) -> None:
     """Four may wait until their time is up; the others are refused at once."""
-    http2 = pytest.importorskip("tests.serving.http2", exc_type=ImportError)
     limits = {"max_request_bytes": 4 * MB, "max_bytes_in_flight": 16 * MB}
     server = serve_versions({5: colours}, transfer_timeout_s=0.8, grpc_library=library, **limits)
     parts = urlsplit(server.grpc)
@@ -296,7 +296,7 @@ def test_messages_that_stay_unfinished(
     statuses: list[str] = []
 
     def send() -> None:
-        with http2.raw_client(parts.hostname, parts.port) as client:
+        with raw_client(parts.hostname, parts.port) as client:
             path = "/tensorflow.serving.PredictionService/Predict"
             headers, _ = client.answer(client.call(path, half, end=False))
             statuses.append(headers["grpc-status"])

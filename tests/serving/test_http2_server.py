@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import pytest
-
-pytest.importorskip("ngh2")
-
 import ngh2
+import pytest
 from grpc_health.v1 import health_pb2
 
 from benchmarks.load import frame, literal_headers
