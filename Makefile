@@ -23,7 +23,7 @@ METADATA =
 KUBEFLOW =
 KUBEFLOW_GIT =
 KUBEFLOW_COMMIT =
-BENCH ?= batch explain fronts ingest input_pipeline listing map_beside_peers map_objects maps page pipeline raster_memory raster_reading serving statistics training
+BENCH ?= batch explain fronts ingest ingest_steps input_pipeline listing map_beside_peers map_objects maps page pipeline raster_memory raster_reading serving statistics training
 
 FLINK ?= 1.19
 FLINK_RUNNER ?= 2.62.0
