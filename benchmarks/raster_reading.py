@@ -1,7 +1,8 @@
 """Reading a scene as tiles, compared with the fastest full decode that GDAL can do.
 
 All ways read the same synthetic scene in the same run, in turns, so that a busy machine slows them
-alike; each ratio is the median over the turns. The page cache is warm.
+alike; each ratio is the median over the turns. The page cache is warm. Warped tiles are compared
+with GDAL's warp of the whole scene to the same grid.
 
     python -m benchmarks raster_reading [--size 6144] [--bands 4] [--tile 256] [--turns 5]
 """
@@ -15,22 +16,28 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from operator import truediv
 from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio.enums import Resampling
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from benchmarks.made_scene import make_scene
 from components.raster.scene.probe import open_scene
 from components.raster.scene.scene import BandFile, SceneSource
 from components.raster.tiles.parts import whole
+from components.raster.tiles.reader import WARP_ERROR_PX
 from components.raster.tiles.reading import read_tiles
 from components.raster.tiles.tiling import Tiling, plan_tiles
-from components.raster.tiles.view import view_scene
+from components.raster.tiles.view import Warp, view_scene
 
 CORES = os.cpu_count() or 1
 TORCHGEO = "TorchGeo's grid sampler"
+WARP, WARPED = "GDAL's warp of the scene", "Skymill tiles, warped"
+WARP_CRS = "EPSG:3857"
 
 
 def all_cores_decode(path: Path, tile_px: int) -> None:
@@ -65,6 +72,31 @@ def skymill_tiles(path: Path, tile_px: int) -> None:
     assert count == plan.lattice_count
 
 
+def skymill_warped(path: Path, tile_px: int) -> None:
+    """Reads our tiles in another CRS."""
+    scene = open_scene(SceneSource("scene", (BandFile(str(path)),)))
+    view = view_scene(scene, warp=Warp(crs=WARP_CRS))
+    plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
+    assert sum(1 for _ in read_tiles(view, whole(plan))) == plan.lattice_count
+
+
+def gdal_warp(path: Path, tile_px: int) -> None:
+    """Warps the whole scene in one call, in as many threads as there are cores."""
+    del tile_px
+    bilinear = Resampling.bilinear
+    with (
+        rasterio.open(path, NUM_THREADS="ALL_CPUS") as dataset,
+        WarpedVRT(
+            dataset,
+            crs=WARP_CRS,
+            resampling=bilinear,
+            tolerance=WARP_ERROR_PX,
+            NUM_THREADS="ALL_CPUS",
+        ) as warped,
+    ):
+        warped.read()
+
+
 def window_loop(path: Path, tile_px: int) -> None:
     """Reads windows in a simple loop: one handle, one window after the other."""
     with rasterio.open(path) as dataset:
@@ -90,6 +122,8 @@ def ways() -> Iterator[tuple[str, Callable[[Path, int], None]]]:
     yield "full decode, block threads", block_threads_decode
     yield "Skymill tiles", skymill_tiles
     yield "plain window loop", window_loop
+    yield WARP, gdal_warp
+    yield WARPED, skymill_warped
     if importlib.util.find_spec("torchgeo"):
         yield TORCHGEO, torchgeo_sampler
 
@@ -113,6 +147,8 @@ def report(seconds: dict[str, list[float]], raw_bytes: int) -> str:
     for name, taken in seconds.items():
         share = statistics.median(limit / one for limit, one in zip(limits, taken, strict=True))
         lines.append(f"{name:30} {raw_bytes / 1e6 / min(taken):10.0f} {share:13.2f}")
+    warp = statistics.median(map(truediv, seconds[WARP], seconds[WARPED]))
+    lines.append(f"{WARPED}: {warp:.2f} of the rate of {WARP}")
     if TORCHGEO not in seconds:
         lines.append(f"{TORCHGEO:30} not measured: torchgeo is not installed")
     return "\n".join(lines)

@@ -181,7 +181,10 @@ def _running_children_s() -> float:
     """
     seconds = 0.0
     for listing in Path("/proc/self/task").glob("*/children"):
-        for child in listing.read_text().split():
+        children = ""
+        with suppress(OSError):  # the thread ended meanwhile
+            children = listing.read_text()
+        for child in children.split():
             with suppress(OSError):  # it ended meanwhile
                 fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
                 seconds += sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")

@@ -28,13 +28,11 @@ _CONTAINERS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n", b"\x0e\
 #: Most pages and rasters that a message names.
 _SHOWN = 5
 
-#: Blocks are read once, whole, so GDAL's own cache needs to hold only a few.
-BLOCK_CACHE_MB = 32
+#: GDAL's own cache of decoded blocks, in bytes, for the whole process. Blocks are read once, whole,
+#: so it needs to hold only those that the threads read.
+BLOCK_CACHE_BYTES = 2**25
 
-_LOCAL_OPTIONS = {
-    "GDAL_CACHEMAX": BLOCK_CACHE_MB,
-    "GDAL_VRT_ENABLE_PYTHON": "NO",
-}
+_LOCAL_OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
 # Listing a bucket, or probing for each side file, costs more than reading a scene's header.
 _REMOTE_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -48,17 +46,18 @@ _REMOTE_OPTIONS = {
 }
 
 
-def gdal_env(path: str, threads: int = 1) -> "Env":
+def gdal_env(path: str, threads: int = 1, cache_bytes: int = BLOCK_CACHE_BYTES) -> "Env":
     """Returns the settings for opening and reading a raster; enter them in every thread that reads.
 
     Args:
         path: of the raster; remote ones have other settings.
         threads: that GDAL may use to decode the blocks of one window.
+        cache_bytes: size of GDAL's cache of decoded blocks.
     """
     from rasterio import Env
 
     options = _LOCAL_OPTIONS | (_REMOTE_OPTIONS if is_remote(path) else {})
-    return Env(**options, GDAL_NUM_THREADS=threads)
+    return Env(**options, GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=cache_bytes)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Pixels and masks of a view's windows, from files that one thread holds open."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -9,7 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from components.raster.scene.gdal import gdal_env, open_raster, reading
+from components.raster.scene.gdal import BLOCK_CACHE_BYTES, gdal_env, open_raster, reading
 from components.raster.scene.grid import Grid, crs_of, reproject
 from components.raster.scene.orientation import UPRIGHT
 from components.raster.scene.scene import MaskBand, RasterFile
@@ -30,6 +31,9 @@ WARP_ERROR_PX = 0.01
 _NEARLY = 0.05
 #: Memory of the warper's buffers; more would not speed up windows of a few blocks.
 _WARP_MEMORY_MB = 64
+#: The warper reads a block for every window that touches it, so GDAL's cache must hold a row of
+#: blocks of each band in each thread. Those of Sentinel-2's bands take 2 MB each.
+_WARP_CACHE_BYTES = 2**27
 
 
 class ViewReader:
@@ -40,9 +44,11 @@ class ViewReader:
 
     def __init__(self, view: View, threads: int = 1) -> None:
         """Opens the files; GDAL may decode the blocks of a window in `threads` threads."""
-        self._view, self._threads = view, threads
+        self._view = view
+        cache = BLOCK_CACHE_BYTES if view.resampling is None else _WARP_CACHE_BYTES
+        self._env = partial(gdal_env, view.files[0].path, threads, cache)
         self._stack = ExitStack()
-        with gdal_env(view.files[0].path, threads):
+        with self._env():
             try:
                 self._files = [_OpenFile(view, file, self._stack) for file in view.files]
             except BaseException:
@@ -75,7 +81,7 @@ class ViewReader:
         pixels = np.empty(shape, self._view.read_dtype)
         # GDAL respects strides: it writes (H, W, C) directly, without a later transposition.
         planes = pixels.transpose(2, 0, 1)
-        with gdal_env(self._view.files[0].path, self._threads):
+        with self._env():
             for file in self._files:
                 file.read_into(planes, window)
             valid = valid_by_value(pixels, self._nodata, self._view.valid_when)

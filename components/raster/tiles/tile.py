@@ -30,7 +30,7 @@ class Tile:
     Attributes:
         key: scene and window.
         pixels: (H, W, C) in the view's dtype; outside the scene the bands' nodata value, or 0.
-            valid: (H, W), True where all (or any, by the view's setting) bands were measured.
+        valid: (H, W), True where all (or any, by the view's setting) bands were measured.
         transform: exact affine of this tile: (column, row) to map coordinates.
         crs: as in the grid; None for pixel coordinates.
         lonlat: WGS84 longitude and latitude of the centre in degrees; NaN without a CRS.

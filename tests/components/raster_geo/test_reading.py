@@ -24,7 +24,7 @@ from components.raster.tiles.reading import read_chip, read_tiles, read_window
 from components.raster.tiles.tile import Tile, TileReject, band_statistics
 from components.raster.tiles.tiling import Tiling, plan_tiles
 from components.raster.tiles.valid_mask import stored_nodata, valid_by_value
-from components.raster.tiles.view import View, view_scene
+from components.raster.tiles.view import View, Warp, view_scene
 
 LAYOUTS = {
     "tiled": {"tiled": True, "blockxsize": 32, "blockysize": 16, "compress": "deflate"},
@@ -374,3 +374,24 @@ def test_masks_by_value_are_numpys_plain_ones(
     nodata = [stored_nodata(value, dtype) for value in values]
     np.testing.assert_array_equal(valid_by_value(pixels, nodata, "all"), measured.all(axis=2))
     np.testing.assert_array_equal(valid_by_value(pixels, nodata, "any"), measured.any(axis=2))
+
+
+def read_bytes() -> int:
+    """Bytes that this process has read from files, by Linux's count."""
+    [line] = [it for it in Path("/proc/self/io").read_text().splitlines() if "rchar" in it]
+    return int(line.split()[1])
+
+
+@pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="Linux counts the bytes read")
+@pytest.mark.parametrize("warp", [None, Warp(crs="EPSG:3857")])
+@pytest.mark.parametrize("layout", [{"blockysize": 16}, {"tiled": True}, {"interleave": "band"}])
+def test_no_part_of_a_file_is_read_again_and_again(
+    write_raster: Any, scene_at: Any, warp: Warp | None, layout: dict[str, Any]
+) -> None:
+    """The warper asks for the blocks of every window, which GDAL's cache then has."""
+    pixels = np.random.default_rng(0).integers(0, 2**16, (1500, 1500, 3)).astype("uint16")
+    path = write_raster(pixels, "once.tif", compress="deflate", zlevel=1, **layout)
+    view = view_scene(scene_at(path), warp=warp)
+    before = read_bytes()
+    assert tiles_of(view, Tiling(size_px=64))
+    assert read_bytes() - before < 3 * path.stat().st_size
