@@ -315,7 +315,9 @@ class Killed(Exception):
     pass
 
 
-IN_MANY_BANDS = MapConfig(vectors=(), probabilities=True, checkpoint_s=0, batch=4)
+IN_MANY_BANDS = MapConfig(
+    vectors=("parquet", "fgb", "geojson"), probabilities=True, checkpoint_s=0, batch=4
+)
 
 
 def in_many_bands(patched):
