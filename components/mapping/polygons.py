@@ -29,7 +29,7 @@ def class_polygons(
         classes: the names.
         config: which polygons are left out, and how they are simplified.
     """
-    with opened(str(path)) as dataset, translated():
+    with opened(str(path), random_access=True) as dataset, translated():
         shapes = rasterio.features.shapes(rasterio.band(dataset, 1), connectivity=4)
         found = [(rings, int(value)) for rings, value in shapes if int(value) < len(classes)]
     geometries = np.array([_polygon(rings["coordinates"]) for rings, _ in found], object)

@@ -28,11 +28,13 @@ _CONTAINERS = (b"CDF\x01", b"CDF\x02", b"CDF\x05", b"\x89HDF\r\n\x1a\n", b"\x0e\
 #: Most pages and rasters that a message names.
 _SHOWN = 5
 
-#: GDAL's own cache of decoded blocks, in bytes, for the whole process. Blocks are read once, whole,
-#: so it needs to hold only those that the threads read.
-BLOCK_CACHE_BYTES = 2**25
-
-_LOCAL_OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO"}
+# The size of GDAL's own cache of decoded blocks is in bytes, for the whole process. Blocks are read
+# once, whole, so it needs to hold only those that the threads read.
+_LOCAL_OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_CACHEMAX": 2**25}
+# Where windows share blocks, it must hold a row of blocks of each band in each thread: those of
+# Sentinel-2's bands take 2 MB each. GDAL divides large single strips into lines, which can only be
+# read downwards.
+_RANDOM_OPTIONS = {"GDAL_CACHEMAX": 2**27, "GDAL_ENABLE_TIFF_SPLIT": "NO"}
 # Listing a bucket, or probing for each side file, costs more than reading a scene's header.
 _REMOTE_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -46,24 +48,28 @@ _REMOTE_OPTIONS = {
 }
 
 
-def gdal_env(path: str, threads: int = 1, cache_bytes: int = BLOCK_CACHE_BYTES) -> "Env":
+def gdal_env(path: str, threads: int = 1, *, random_access: bool = False) -> "Env":
     """Returns the settings for opening and reading a raster; enter them in every thread that reads.
 
     Args:
         path: of the raster; remote ones have other settings.
         threads: that GDAL may use to decode the blocks of one window.
-        cache_bytes: size of GDAL's cache of decoded blocks.
+        random_access: windows share blocks or come in any order, such as those of the warper; GDAL
+            then keeps more blocks.
     """
     from rasterio import Env
 
     options = _LOCAL_OPTIONS | (_REMOTE_OPTIONS if is_remote(path) else {})
-    return Env(**options, GDAL_NUM_THREADS=threads, GDAL_CACHEMAX=cache_bytes)
+    options |= _RANDOM_OPTIONS if random_access else {}
+    return Env(**options, GDAL_NUM_THREADS=threads)
 
 
 @contextmanager
-def opened(path: str, page: int | None = None) -> Iterator["DatasetReader"]:
+def opened(
+    path: str, page: int | None = None, *, random_access: bool = False
+) -> Iterator["DatasetReader"]:
     """Opens a raster. Raises LibraryError if it cannot be opened, or read in the block."""
-    with gdal_env(path):
+    with gdal_env(path, random_access=random_access):
         with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
             dataset = open_raster(path, page)
         with reading(path), dataset:

@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from components.raster.scene.gdal import BLOCK_CACHE_BYTES, gdal_env, open_raster, reading
+from components.raster.scene.gdal import gdal_env, open_raster, reading
 from components.raster.scene.grid import Grid, crs_of, reproject
 from components.raster.scene.orientation import UPRIGHT
 from components.raster.scene.scene import MaskBand, RasterFile
@@ -31,9 +31,6 @@ WARP_ERROR_PX = 0.01
 _NEARLY = 0.05
 #: Memory of the warper's buffers; more would not speed up windows of a few blocks.
 _WARP_MEMORY_MB = 64
-#: The warper reads a block for every window that touches it, so GDAL's cache must hold a row of
-#: blocks of each band in each thread. Those of Sentinel-2's bands take 2 MB each.
-_WARP_CACHE_BYTES = 2**27
 
 
 class ViewReader:
@@ -45,8 +42,8 @@ class ViewReader:
     def __init__(self, view: View, threads: int = 1) -> None:
         """Opens the files; GDAL may decode the blocks of a window in `threads` threads."""
         self._view = view
-        cache = BLOCK_CACHE_BYTES if view.resampling is None else _WARP_CACHE_BYTES
-        self._env = partial(gdal_env, view.files[0].path, threads, cache)
+        is_warped = view.resampling is not None
+        self._env = partial(gdal_env, view.files[0].path, threads, random_access=is_warped)
         self._stack = ExitStack()
         with self._env():
             try:

@@ -395,3 +395,18 @@ def test_no_part_of_a_file_is_read_again_and_again(
     before = read_bytes()
     assert tiles_of(view, Tiling(size_px=64))
     assert read_bytes() - before < 3 * path.stat().st_size
+
+
+def test_a_file_of_one_strip_is_warped_in_any_order(write_raster: Any, scene_at: Any) -> None:
+    """GDAL reads lines of such files only downwards if they have more than 2,000."""
+    pixels = np.random.default_rng(0).integers(0, 255, (2100, 90, 1)).astype("uint8")
+
+    def read(name: str, **layout: Any) -> list[npt.NDArray[Any]]:
+        path = write_raster(pixels, name, compress="deflate", **layout)
+        view = view_scene(scene_at(path), warp=Warp(crs="EPSG:3857"))
+        return [read_window(view, Window(row, 10, 64, 64))[0] for row in (1500, 300)]
+
+    for found, expected in zip(
+        read("strip.tif", blockysize=2100), read("tiles.tif", tiled=True), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
