@@ -32,9 +32,10 @@ _SHOWN = 5
 # once, whole, so it needs to hold only those that the threads read.
 _LOCAL_OPTIONS = {"GDAL_VRT_ENABLE_PYTHON": "NO", "GDAL_CACHEMAX": 2**25}
 # Where windows share blocks, it must hold a row of blocks of each band in each thread: those of
-# Sentinel-2's bands take 2 MB each. GDAL divides large single strips into lines, which can only be
-# read downwards.
-_RANDOM_OPTIONS = {"GDAL_CACHEMAX": 2**27, "GDAL_ENABLE_TIFF_SPLIT": "NO"}
+# Sentinel-2's bands take 2 MB each.
+_RANDOM_OPTIONS = {"GDAL_CACHEMAX": 2**27}
+#: Largest compressed strip that is decoded whole, in each thread.
+_MOST_STRIP_BYTES = 2**28
 # Listing a bucket, or probing for each side file, costs more than reading a scene's header.
 _REMOTE_OPTIONS = {
     "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
@@ -106,6 +107,36 @@ def open_raster(path: str, page: int | None = None) -> "DatasetReader":
         with dataset:
             name = dataset.subdatasets[page - 1]
         return _open(name)
+
+
+def open_random(path: str, page: int | None = None) -> "DatasetReader":
+    """Opens a raster as `open_raster` does, for windows in any order.
+
+    GDAL divides a TIFF of a single strip into lines. If it is compressed, they can only be read
+    downwards; it is then read as one block.
+
+    Raises:
+        LibraryError: the strip is too large for that.
+    """
+    import numpy as np
+    from rasterio import Env
+
+    dataset = open_raster(path, page)
+    if dataset.driver != "GTiff" or dataset.compression is None or dataset.block_shapes[0][0] > 1:
+        return dataset
+    dataset.close()
+    with Env(GDAL_ENABLE_TIFF_SPLIT="NO"):
+        dataset = open_raster(path, page)
+    by_band = dataset.interleaving is not None and dataset.interleaving.name == "band"
+    rows, cols = dataset.block_shapes[0]
+    size = rows * cols * np.dtype(dataset.dtypes[0]).itemsize * (1 if by_band else dataset.count)
+    if size > _MOST_STRIP_BYTES:
+        dataset.close()
+        raise LibraryError(
+            f"it is one strip of {size / 1e6:.0f} MB, which would be decoded whole. Rewrite it as "
+            "a tiled GeoTIFF (gdal_translate -of COG)."
+        )
+    return dataset
 
 
 def _open(name: str) -> "DatasetReader":

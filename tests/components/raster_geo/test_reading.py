@@ -410,3 +410,19 @@ def test_a_file_of_one_strip_is_warped_in_any_order(write_raster: Any, scene_at:
         read("strip.tif", blockysize=2100), read("tiles.tif", tiled=True), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_a_strip_too_large_to_decode_for_a_warp_is_refused_with_the_remedy(
+    write_raster: Any, scene_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.raster.scene.gdal._MOST_STRIP_BYTES", 10_000)
+    pixels = np.ones((2100, 5, 1), "uint8")
+    path = write_raster(pixels, "large.tif", compress="deflate", blockysize=2100)
+    view = view_scene(scene_at(path), warp=Warp(crs="EPSG:3857"))
+    reject = read_chip(view)
+    assert isinstance(reject, TileReject)
+    assert "one strip of 0 MB" in reject.detail
+    assert "gdal_translate -of COG" in reject.detail
+    assert isinstance(read_chip(view_scene(scene_at(path))), Tile)  # not warped
+    plain = write_raster(pixels, "plain.tif", blockysize=2100)
+    assert isinstance(read_chip(view_scene(scene_at(plain), warp=Warp(crs="EPSG:3857"))), Tile)
