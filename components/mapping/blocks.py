@@ -115,9 +115,9 @@ def _deflated(samples: Pixels) -> bytes:
 
     ISA-L alone does not: at the start of a stream its assembly for levels 1 and 2 (2.32,
     `igzip_icf_body_h1_gr_bt.asm`, `.write_first_byte`) hashes a register that still holds the
-    address of the stream, where the third byte is meant. About one block in ten thousand is then
-    compressed differently at some addresses. Inputs of up to 16 bytes take another path, after
-    which the stream has begun.
+    address of the stream, where the third byte is meant. At a few addresses, some blocks are then
+    compressed differently. Inputs of up to 16 bytes take another path, after which the stream has
+    begun.
     """
     from isal import isal_zlib
 

@@ -11,7 +11,7 @@ from components.mapping.blocks import LEADER_BYTES, LEVEL, TRAILER_BYTES, BlockC
 
 @pytest.mark.parametrize("resampling", ["nearest", "mean"])
 def test_a_block_has_the_same_bytes_wherever_memory_lies(monkeypatch, resampling):
-    """ISA-L by itself has two answers for about one address in three thousand."""
+    """ISA-L by itself has other bytes for about one address in three thousand."""
     monkeypatch.setattr("components.mapping.blocks.BLOCK_PX", 64)
     pixels = np.random.default_rng(0).integers(0, 3, (1, 64, 64)).astype(np.uint8)
     streams = [isal_zlib.compressobj(LEVEL) for _ in range(10_000)]  # each at its own address
