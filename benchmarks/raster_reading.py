@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from operator import truediv
 from pathlib import Path
 
@@ -63,33 +64,24 @@ def block_threads_decode(path: Path, tile_px: int) -> None:
         list(pool.map(decode, windows))
 
 
-def skymill_tiles(path: Path, tile_px: int) -> None:
+def skymill_tiles(path: Path, tile_px: int, warp: Warp | None = None) -> None:
     """Reads our tiles: pixels (H, W, C), mask, transform, centre."""
     scene = open_scene(SceneSource("scene", (BandFile(str(path)),)))
-    view = view_scene(scene)
+    view = view_scene(scene, warp=warp)
     plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
     count = sum(1 for _ in read_tiles(view, whole(plan)))
     assert count == plan.lattice_count
 
 
-def skymill_warped(path: Path, tile_px: int) -> None:
-    """Reads our tiles in another CRS."""
-    scene = open_scene(SceneSource("scene", (BandFile(str(path)),)))
-    view = view_scene(scene, warp=Warp(crs=WARP_CRS))
-    plan = plan_tiles("scene", view.grid, Tiling(size_px=tile_px))
-    assert sum(1 for _ in read_tiles(view, whole(plan))) == plan.lattice_count
-
-
 def gdal_warp(path: Path, tile_px: int) -> None:
     """Warps the whole scene in one call, in as many threads as there are cores."""
     del tile_px
-    bilinear = Resampling.bilinear
     with (
         rasterio.open(path, NUM_THREADS="ALL_CPUS") as dataset,
         WarpedVRT(
             dataset,
             crs=WARP_CRS,
-            resampling=bilinear,
+            resampling=Resampling.bilinear,
             tolerance=WARP_ERROR_PX,
             NUM_THREADS="ALL_CPUS",
         ) as warped,
@@ -123,7 +115,7 @@ def ways() -> Iterator[tuple[str, Callable[[Path, int], None]]]:
     yield "Skymill tiles", skymill_tiles
     yield "plain window loop", window_loop
     yield WARP, gdal_warp
-    yield WARPED, skymill_warped
+    yield WARPED, partial(skymill_tiles, warp=Warp(crs=WARP_CRS))
     if importlib.util.find_spec("torchgeo"):
         yield TORCHGEO, torchgeo_sampler
 

@@ -72,7 +72,7 @@ def opened(
     """Opens a raster. Raises LibraryError if it cannot be opened, or read in the block."""
     with gdal_env(path, random_access=random_access):
         with translated(lambda why: LibraryError(f"{path} cannot be opened: {why}")):
-            dataset = open_raster(path, page)
+            dataset = open_raster(path, page, random_access=random_access)
         with reading(path), dataset:
             yield dataset
 
@@ -87,12 +87,18 @@ def grid_of(dataset: "DatasetReader") -> Grid:
     return Grid(dataset.height, dataset.width, dataset.transform, crs_text(dataset.crs))
 
 
-def open_raster(path: str, page: int | None = None) -> "DatasetReader":
+def open_raster(
+    path: str, page: int | None = None, *, random_access: bool = False
+) -> "DatasetReader":
     """Opens a raster in a format of `DRIVERS`; the caller has entered `gdal_env` and closes it.
 
     Args:
         path: a local path or an https, s3 or gs URI.
         page: of a TIFF file that has several, from 1.
+        random_access: as in `gdal_env`.
+
+    Raises:
+        LibraryError: with `random_access`, it is one compressed strip too large to decode whole.
     """
     from rasterio.errors import NotGeoreferencedWarning
 
@@ -101,35 +107,30 @@ def open_raster(path: str, page: int | None = None) -> "DatasetReader":
     with warnings.catch_warnings():
         # A raster without a georeference is for `probe` to report, not a warning on the terminal.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = _open(path)
-        if page is None or page > len(dataset.subdatasets):
-            return dataset
-        with dataset:
-            name = dataset.subdatasets[page - 1]
-        return _open(name)
+        dataset, name = _open(path), path
+        if page is not None and page <= len(dataset.subdatasets):
+            with dataset:
+                name = dataset.subdatasets[page - 1]
+            dataset = _open(name)
+        return _in_any_order(dataset, name) if random_access else dataset
 
 
-def open_random(path: str, page: int | None = None) -> "DatasetReader":
-    """Opens a raster as `open_raster` does, for windows in any order.
+def _in_any_order(dataset: "DatasetReader", name: str) -> "DatasetReader":
+    """Opens a TIFF of a single compressed strip as one block; returns any other as it is.
 
-    GDAL divides a TIFF of a single strip into lines. If it is compressed, they can only be read
-    downwards; it is then read as one block.
-
-    Raises:
-        LibraryError: the strip is too large for that.
+    GDAL divides such a strip into lines, which can only be read downwards.
     """
     import numpy as np
     from rasterio import Env
 
-    dataset = open_raster(path, page)
     if dataset.driver != "GTiff" or dataset.compression is None or dataset.block_shapes[0][0] > 1:
         return dataset
     dataset.close()
     with Env(GDAL_ENABLE_TIFF_SPLIT="NO"):
-        dataset = open_raster(path, page)
-    by_band = dataset.interleaving is not None and dataset.interleaving.name == "band"
+        dataset = _open(name)
     rows, cols = dataset.block_shapes[0]
-    size = rows * cols * np.dtype(dataset.dtypes[0]).itemsize * (1 if by_band else dataset.count)
+    bands = 1 if _is_by_band(dataset) else dataset.count
+    size = rows * cols * bands * np.dtype(dataset.dtypes[0]).itemsize
     if size > _MOST_STRIP_BYTES:
         dataset.close()
         raise LibraryError(
@@ -137,6 +138,11 @@ def open_random(path: str, page: int | None = None) -> "DatasetReader":
             "a tiled GeoTIFF (gdal_translate -of COG)."
         )
     return dataset
+
+
+def _is_by_band(dataset: "DatasetReader") -> bool:
+    """Checks whether a file stores its bands one after the other."""
+    return dataset.interleaving is not None and dataset.interleaving.name == "band"
 
 
 def _open(name: str) -> "DatasetReader":
@@ -203,8 +209,7 @@ def missing_bytes(dataset: "DatasetReader", path: str) -> int:
         return 0
     size, needed = os.path.getsize(path), 0
     # A pixel-interleaved file keeps one index for all bands.
-    by_band = dataset.interleaving is not None and dataset.interleaving.name == "band"
-    for band in dataset.indexes if by_band else (1,):
+    for band in dataset.indexes if _is_by_band(dataset) else (1,):
         for (row, col), _ in dataset.block_windows(band):
             offset = dataset.get_tag_item(f"BLOCK_OFFSET_{col}_{row}", "TIFF", bidx=band)
             length = dataset.get_tag_item(f"BLOCK_SIZE_{col}_{row}", "TIFF", bidx=band)

@@ -10,7 +10,7 @@ from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
-from components.raster.scene.gdal import gdal_env, open_random, open_raster, reading
+from components.raster.scene.gdal import gdal_env, open_raster, reading
 from components.raster.scene.grid import Grid, crs_of, reproject
 from components.raster.scene.orientation import UPRIGHT
 from components.raster.scene.scene import MaskBand, RasterFile
@@ -115,14 +115,14 @@ class _OpenFile:
         placed = [(i, band) for i, band in enumerate(view.bands) if band.file == file]
         self._places = [place for place, _ in placed]
         self._indexes = [band.index for _, band in placed]
-        open_file = open_raster if view.resampling is None else open_random
+        is_warped = view.resampling is not None
         with reading(file.path):
-            source = stack.enter_context(open_file(file.path, file.page))
+            source = stack.enter_context(open_raster(file.path, file.page, random_access=is_warped))
         self._alpha = file.alpha_index
         self._mask_band = file.mask_band
         self._orientation, self._to_stored = file.orientation, file.to_stored
         self._dataset: DatasetReader | WarpedVRT = source
-        if view.resampling is not None:
+        if is_warped:
             with reading(file.path):
                 warped = _warped(source, view, file, placed[0][1].nodata)
             self._dataset = stack.enter_context(warped)
